@@ -1,0 +1,201 @@
+//! Every way in which the store can fail, each with a text for the person who reads it: what happened,
+//! to which path or key, and what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A schedule string that its grammar does not allow.
+    #[error("Invalid schedule string: {0}")]
+    InvalidSchedule(String),
+
+    /// A measurement that cannot be true or cannot be stored: NaN, negative or missing times.
+    #[error("{0}")]
+    InvalidMeasurement(String),
+
+    /// An argument of a type that cannot be meant: a string for a list of times.
+    #[error("{0}")]
+    WrongType(String),
+
+    /// An entry of a batch that lacks a field.
+    #[error("missing key {0:?}")]
+    MissingField(String),
+
+    /// One bad measurement of several; nothing of the batch was written.
+    #[error("{list}[{index}]: {source}")]
+    InBatch {
+        /// Name of the argument that holds the batch.
+        list: &'static str,
+        /// Position in the batch, from 0.
+        index: usize,
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
+
+    /// An argument outside its documented range.
+    #[error("{0}")]
+    InvalidArgument(String),
+
+    /// The store belongs to another kind of node, so times recorded here would not be comparable.
+    #[error(
+        "Write operations are disabled due to CPU metadata mismatch. \
+         Initialize with allow_cpu_mismatch=True to override."
+    )]
+    CpuMismatch,
+
+    /// A write to a store that was opened, or can only be opened, for reading.
+    #[error("{} cannot be written: {why}", path.display())]
+    ReadOnly {
+        /// The database file.
+        path: PathBuf,
+        /// Why only reading is possible.
+        why: String,
+    },
+
+    /// A call on a store after `close()`.
+    #[error("this store is closed: {}", path.display())]
+    Closed {
+        /// The database file.
+        path: PathBuf,
+    },
+
+    /// Nobody let go of the lock in time.
+    #[error("Could not acquire lock {} within {:.1} s; it is held by {holder}", path.display(), waited.as_secs_f64())]
+    LockTimeout {
+        /// The lock file.
+        path: PathBuf,
+        /// How long this call waited.
+        waited: Duration,
+        /// Who holds it, as far as the lock file tells.
+        holder: String,
+    },
+
+    /// The file system refused an operation that the lock is made of.
+    #[error("lock {}: {action}: {source}{advice}", path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// The system's error.
+        source: io::Error,
+        /// What to do about it, or empty; begins with its own separator.
+        advice: &'static str,
+    },
+
+    /// Another client took the lock away while this one was working; nothing was written.
+    #[error(
+        "lock {} was taken over by another client during this operation; nothing was written", path.display()
+    )]
+    LockLost {
+        /// The lock file.
+        path: PathBuf,
+    },
+
+    /// The store is locked by the token protocol, which this version does not speak.
+    #[error(
+        "{} is a directory: the store is sealed with the token protocol, which this version of tirastore \
+         cannot use; install a newer tirastore, or unseal the store with the one that sealed it", path.display()
+    )]
+    Sealed {
+        /// The lock path.
+        path: PathBuf,
+    },
+
+    /// The file is there but is no store; it was left as it is.
+    #[error("{} is not a TiraStore database: {why}; it was left untouched", path.display())]
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+        /// What was found in it.
+        why: String,
+    },
+
+    /// A store of a schema that this version does not know.
+    #[error(
+        "{} has schema version {found:?}; this version of tirastore reads version 2; \
+         it was left untouched", path.display()
+    )]
+    UnknownSchema {
+        /// The database file.
+        path: PathBuf,
+        /// The version it claims.
+        found: String,
+    },
+
+    /// There is no file to read.
+    #[error("no such store: {}", path.display())]
+    Missing {
+        /// The database file.
+        path: PathBuf,
+    },
+
+    /// A stored result that cannot be decoded.
+    #[error("record {key} is damaged: {cause}")]
+    CorruptRecord {
+        /// Key of the record.
+        key: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+
+    /// A reader that may not lock met a writer for as long as it was willing to wait.
+    #[error("{} is busy: {why}", path.display())]
+    Busy {
+        /// The database file.
+        path: PathBuf,
+        /// What stood in the way.
+        why: String,
+    },
+
+    /// A record that names a program the store does not hold.
+    #[error("program {0} is not in the store; record it first")]
+    UnknownProgram(String),
+
+    /// An operation on a file failed.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// The system's error.
+        source: io::Error,
+    },
+
+    /// SQLite reported an error.
+    #[error("{}: {action}: {source}", path.display())]
+    Sqlite {
+        /// The database file.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// SQLite's error.
+        source: rusqlite::Error,
+    },
+
+    /// The caller asked to stop while the call was waiting (Ctrl-C).
+    #[error("interrupted while waiting")]
+    Interrupted,
+}
+
+impl Error {
+    /// `map_err` adapter for file operations on `path`.
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, action, source }
+    }
+
+    /// `map_err` adapter for SQLite operations on `path`.
+    pub(crate) fn sqlite(path: &Path, action: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Sqlite { path, action, source }
+    }
+}

@@ -1,0 +1,121 @@
+//! Waiting for a lock: short jittered polls, a deadline, and a way to be interrupted.
+
+use std::thread;
+use std::time::Duration;
+
+use rand::RngExt;
+
+use crate::clock;
+use crate::error::{Error, Result};
+
+/// Asked while a call waits: does the caller want it to stop (Ctrl-C)?
+pub trait Interrupt {
+    /// `true` ends the wait with [`Error::Interrupted`].
+    fn pending(&self) -> bool;
+}
+
+/// Never interrupted: for Rust callers and tests.
+#[derive(Debug, Clone, Copy)]
+pub struct Uninterrupted;
+
+impl Interrupt for Uninterrupted {
+    fn pending(&self) -> bool {
+        false
+    }
+}
+
+/// How long, and how, a caller is willing to wait.
+#[derive(Clone, Copy)]
+pub struct Patience<'a> {
+    /// Give up after this long.
+    pub timeout: Duration,
+    /// Asked at least every 50 ms.
+    pub interrupt: &'a dyn Interrupt,
+}
+
+const FIRST_POLL: Duration = Duration::from_millis(2);
+/// Nobody sleeps longer than this beside a lock that may have become free.
+const LONGEST_POLL: Duration = Duration::from_millis(100);
+const SLICE: Duration = Duration::from_millis(50);
+
+/// One wait, from its first poll to its deadline.
+pub(crate) struct Wait<'a> {
+    patience: Patience<'a>,
+    started: Duration,
+    next: Duration,
+}
+
+impl<'a> Wait<'a> {
+    pub(crate) fn begin(patience: Patience<'a>) -> Self {
+        Self { patience, started: clock::since_boot(), next: FIRST_POLL }
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        clock::since_boot().saturating_sub(self.started)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.elapsed() >= self.patience.timeout
+    }
+
+    /// Makes this wait last at least `timeout` from its beginning.
+    pub(crate) fn extend_to(&mut self, timeout: Duration) {
+        self.patience.timeout = self.patience.timeout.max(timeout);
+    }
+
+    /// Sleeps until the next poll. Jittered: waiters that were woken by one release must not meet again.
+    pub(crate) fn pause(&mut self) -> Result<()> {
+        let jitter = rand::rng().random_range(0.5..1.0);
+        let mut left = self.next.mul_f64(jitter).min(self.patience.timeout.saturating_sub(self.elapsed()));
+        self.next = self.next.mul_f64(1.5).min(LONGEST_POLL);
+        loop {
+            if self.patience.interrupt.pending() {
+                return Err(Error::Interrupted);
+            }
+            if left.is_zero() {
+                return Ok(());
+            }
+            let slice = left.min(SLICE);
+            thread::sleep(slice);
+            left -= slice;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    struct AfterPolls(Cell<u32>);
+    impl Interrupt for AfterPolls {
+        fn pending(&self) -> bool {
+            let left = self.0.get();
+            self.0.set(left.saturating_sub(1));
+            left == 0
+        }
+    }
+
+    #[test]
+    fn a_wait_can_be_interrupted() {
+        let interrupt = AfterPolls(Cell::new(3));
+        let mut wait = Wait::begin(Patience { timeout: Duration::from_secs(3600), interrupt: &interrupt });
+        let end = loop {
+            if let Err(error) = wait.pause() {
+                break error;
+            }
+        };
+        assert!(matches!(end, Error::Interrupted));
+    }
+
+    #[test]
+    fn polls_stay_between_two_and_a_hundred_milliseconds() {
+        let mut wait =
+            Wait::begin(Patience { timeout: Duration::from_secs(3600), interrupt: &Uninterrupted });
+        for _ in 0..15 {
+            wait.pause().expect("not interrupted");
+            assert!(wait.next >= FIRST_POLL && wait.next <= LONGEST_POLL);
+        }
+        assert_eq!(wait.next, LONGEST_POLL);
+    }
+}

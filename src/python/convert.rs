@@ -1,0 +1,118 @@
+//! Execution times and verdicts as Python gives them: lists, tuples, NumPy arrays and scalars.
+
+use numpy::{PyArray1, PyArrayMethods};
+use pyo3::exceptions::PyOverflowError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyList, PySequence, PySet, PyString, PyTuple, PyType};
+
+use crate::error::{Error, Result};
+use crate::measurement::Outcome;
+
+pub(super) fn outcome(
+    is_legal: &Bound<'_, PyAny>,
+    execution_times: Option<&Bound<'_, PyAny>>,
+) -> Result<Outcome> {
+    Ok(Outcome {
+        is_legal: verdict(is_legal)?,
+        execution_times: execution_times.filter(|times| !times.is_none()).map(times).transpose()?,
+    })
+}
+
+/// A bool of Python or NumPy, or an integer 0 or 1.
+fn verdict(value: &Bound<'_, PyAny>) -> Result<bool> {
+    if let Ok(verdict) = value.cast::<PyBool>() {
+        return Ok(verdict.is_true());
+    }
+    if is_numpy_bool(value) {
+        return value.is_truthy().map_err(|error| Error::WrongType(error.to_string()));
+    }
+    let is_float = value.is_instance_of::<PyFloat>();
+    match value.extract::<i64>().ok().filter(|_| !is_float) {
+        Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        Some(other) => Err(Error::InvalidMeasurement(format!("is_legal must be True or False, got {other}"))),
+        None => Err(Error::WrongType(format!("is_legal must be True or False, got {}", type_name(value)))),
+    }
+}
+
+/// A one-dimensional sequence of numbers.
+fn times(value: &Bound<'_, PyAny>) -> Result<Vec<f64>> {
+    if let Ok(list) = value.cast::<PyList>() {
+        return collect(list.iter());
+    }
+    if let Ok(tuple) = value.cast::<PyTuple>() {
+        return collect(tuple.iter());
+    }
+    if is_of_numpy(value) {
+        return numpy_times(value);
+    }
+    let never = value.is_instance_of::<PyString>()
+        || value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyDict>()
+        || value.is_instance_of::<PySet>();
+    if !never {
+        // pandas.Series, pyarrow.Array, array.array
+        if let Ok(Ok(list)) = value.call_method0("tolist").map(Bound::cast_into::<PyList>) {
+            return collect(list.iter());
+        }
+        if let Ok(sequence) = value.cast::<PySequence>() {
+            let items = sequence.to_list().map_err(|error| Error::WrongType(error.to_string()))?;
+            return collect(items.iter());
+        }
+    }
+    let text =
+        format!("execution_times must be a list of numbers (milliseconds) or None, got {}", type_name(value));
+    Err(Error::WrongType(text))
+}
+
+/// Called only for objects of NumPy: asking its C API about others fails without NumPy installed, and not gently.
+fn numpy_times(value: &Bound<'_, PyAny>) -> Result<Vec<f64>> {
+    if let Ok(array) = value.cast::<PyArray1<f64>>() {
+        return Ok(array.readonly().as_array().to_vec());
+    }
+    let dimensions = value.getattr("ndim").and_then(|ndim| ndim.extract::<usize>()).unwrap_or(0);
+    match value.call_method0("tolist").map(Bound::cast_into::<PyList>) {
+        Ok(Ok(list)) if dimensions == 1 => collect(list.iter()),
+        _ => Err(Error::WrongType(format!(
+            "execution_times must be one-dimensional, got a NumPy {} of {dimensions} dimensions",
+            type_name(value)
+        ))),
+    }
+}
+
+fn collect<'py>(items: impl Iterator<Item = Bound<'py, PyAny>>) -> Result<Vec<f64>> {
+    items.enumerate().map(|(index, item)| time(index, &item)).collect()
+}
+
+fn time(index: usize, item: &Bound<'_, PyAny>) -> Result<f64> {
+    if let Ok(float) = item.cast::<PyFloat>() {
+        return Ok(float.value());
+    }
+    let wrong_type =
+        || Error::WrongType(format!("execution_times[{index}] must be a number, got {}", type_name(item)));
+    if item.is_instance_of::<PyBool>() || is_numpy_bool(item) || item.is_instance_of::<PyString>() {
+        return Err(wrong_type());
+    }
+    item.extract::<f64>().map_err(|error| {
+        if error.is_instance_of::<PyOverflowError>(item.py()) {
+            Error::InvalidMeasurement(format!(
+                "execution_times[{index}] is too large for a number of milliseconds"
+            ))
+        } else {
+            wrong_type()
+        }
+    })
+}
+
+fn type_name(value: &Bound<'_, PyAny>) -> String {
+    value.get_type().name().map_or_else(|_| "an object".to_owned(), |name| name.to_string())
+}
+
+fn is_of_numpy(value: &Bound<'_, PyAny>) -> bool {
+    let is_of_numpy = |class: &Bound<'_, PyType>| class.module().is_ok_and(|module| module == "numpy");
+    is_of_numpy(&value.get_type())
+}
+
+fn is_numpy_bool(value: &Bound<'_, PyAny>) -> bool {
+    is_of_numpy(value) && matches!(type_name(value).as_str(), "bool" | "bool_")
+}

@@ -1,0 +1,442 @@
+//! `tirastore._core.Store`: what the Python class `TiraStore` is made of.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use super::blocking::blocking;
+use super::convert;
+use crate::error::{Error, Result};
+use crate::identity::dialect::Dialect;
+use crate::measurement::{Measurement, Outcome};
+use crate::storage::export::Format;
+use crate::storage::programs::{NewProgram, Program};
+use crate::storage::records::{NewRecord, Page, Record, RecordOfProgram, Recorder};
+use crate::storage::result_json;
+use crate::storage::sharing::Sharing;
+use crate::store::{Options, Store as Core};
+
+/// Fields of a `LookupResult`, in its order.
+type Found = (bool, Option<Vec<f64>>, String, String, String, String, String, String);
+
+#[pyclass(frozen, module = "tirastore._core")]
+pub(super) struct Store {
+    core: Core,
+}
+
+#[pymethods]
+impl Store {
+    #[new]
+    #[pyo3(signature = (
+        db_path, *, source_project, cpu_model, slurm_cpus, allow_cpu_mismatch, stale_lock_timeout, lock_timeout,
+        lock, read_only, share, dialects, locked_by_caller
+    ))]
+    #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, clippy::needless_pass_by_value)] // TiraStore's
+    fn new(
+        py: Python<'_>,
+        db_path: PathBuf,
+        source_project: String,
+        cpu_model: Option<String>,
+        slurm_cpus: Option<String>,
+        allow_cpu_mismatch: bool,
+        stale_lock_timeout: f64,
+        lock_timeout: f64,
+        lock: &str,
+        read_only: bool,
+        share: Option<bool>,
+        dialects: Vec<String>,
+        locked_by_caller: bool,
+    ) -> PyResult<Self> {
+        if !matches!(lock, "auto" | "hardlink") {
+            let text = format!("lock must be \"auto\" or \"hardlink\", got {lock:?}");
+            return Err(Error::InvalidArgument(text).into());
+        }
+        let options = Options {
+            db_path,
+            source_project,
+            // The original takes an empty string for "not given".
+            cpu_model: cpu_model.filter(|model| !model.is_empty()),
+            slurm_cpus: slurm_cpus.filter(|cpus| !cpus.is_empty()),
+            allow_cpu_mismatch,
+            stale_lock_timeout: seconds("stale_lock_timeout", stale_lock_timeout)?,
+            lock_timeout: seconds("lock_timeout", lock_timeout)?,
+            read_only,
+            sharing: Sharing::from_option(share),
+            dialects: dialects.iter().map(|name| dialect(name)).collect::<Result<_>>()?,
+            locked_by_caller,
+        };
+        let core = blocking(py, |interrupt| Core::open(options, interrupt))?;
+        Ok(Self { core })
+    }
+
+    #[getter]
+    fn db_path(&self) -> PathBuf {
+        self.core.db_path().to_path_buf()
+    }
+
+    #[getter]
+    fn writes_allowed(&self) -> bool {
+        self.core.writes_allowed()
+    }
+
+    #[getter]
+    fn cpu_mismatch(&self) -> Option<&str> {
+        self.core.cpu_mismatch()
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
+    fn close(&self) {
+        self.core.close();
+    }
+
+    fn check_writes(&self) -> PyResult<()> {
+        Ok(self.core.check_writes()?)
+    }
+
+    fn lookup(&self, py: Python<'_>, source: &str, schedule: &str) -> PyResult<Option<Found>> {
+        blocking(py, |interrupt| self.core.lookup(source, schedule, interrupt)?.map(found).transpose())
+    }
+
+    fn contains(&self, py: Python<'_>, source: &str, schedule: &str) -> PyResult<bool> {
+        blocking(py, |interrupt| self.core.contains(source, schedule, interrupt))
+    }
+
+    fn lookup_many(&self, py: Python<'_>, pairs: Vec<(String, String)>) -> PyResult<Vec<Option<Found>>> {
+        blocking(py, |interrupt| {
+            let rows = self.core.lookup_many(&borrow(&pairs), interrupt)?;
+            rows.into_iter().map(|row| row.map(found).transpose()).collect()
+        })
+    }
+
+    fn contains_many(&self, py: Python<'_>, pairs: Vec<(String, String)>) -> PyResult<Vec<bool>> {
+        blocking(py, |interrupt| self.core.contains_many(&borrow(&pairs), interrupt))
+    }
+
+    #[allow(clippy::too_many_arguments)] // the original's
+    fn record(
+        &self,
+        py: Python<'_>,
+        program_name: String,
+        source: String,
+        schedule: String,
+        is_legal: &Bound<'_, PyAny>,
+        execution_times: Option<&Bound<'_, PyAny>>,
+        overwrite: bool,
+    ) -> PyResult<bool> {
+        self.core.check_writes()?;
+        let outcome = convert::outcome(is_legal, execution_times)?;
+        let measurement = Measurement { program_name, program_source_code: source, schedule, outcome };
+        blocking(py, |interrupt| self.core.record(&measurement, overwrite, interrupt))
+    }
+
+    fn record_many(
+        &self,
+        py: Python<'_>,
+        program_name: &str,
+        source: &str,
+        schedules: &Bound<'_, PyList>,
+        overwrite: bool,
+    ) -> PyResult<usize> {
+        self.core.check_writes()?;
+        let list = "schedules";
+        let measurements = in_batch(list, schedules, |entry| {
+            let (schedule, outcome) = schedule_entry(entry)?;
+            let (program_name, program_source_code) = (program_name.to_owned(), source.to_owned());
+            Ok(Measurement { program_name, program_source_code, schedule, outcome })
+        })?;
+        if measurements.is_empty() {
+            let program_hash = crate::identity::program::hash(source);
+            let program =
+                NewProgram { program_hash: program_hash.as_str(), program_name, source_code: source };
+            return blocking(py, |interrupt| self.core.put_program(&program, interrupt).map(|_| 0));
+        }
+        blocking(py, |interrupt| self.core.record_batch(&measurements, list, overwrite, interrupt))
+    }
+
+    fn record_batch(
+        &self,
+        py: Python<'_>,
+        measurements: &Bound<'_, PyList>,
+        overwrite: bool,
+    ) -> PyResult<usize> {
+        self.core.check_writes()?;
+        let list = "measurements";
+        let measurements = in_batch(list, measurements, |entry| {
+            let text =
+                |name: &str| -> Result<String> { field(entry, name)?.extract().map_err(|_| not_text(name)) };
+            Ok(Measurement {
+                program_name: text("program_name")?,
+                program_source_code: text("program_source_code")?,
+                schedule: text("tiralib_schedule_string")?,
+                outcome: convert::outcome(
+                    &field(entry, "is_legal")?,
+                    Some(&field(entry, "execution_times")?),
+                )?,
+            })
+        })?;
+        blocking(py, |interrupt| self.core.record_batch(&measurements, list, overwrite, interrupt))
+    }
+
+    fn get_program_source(
+        &self,
+        py: Python<'_>,
+        program_name: &str,
+    ) -> PyResult<Vec<(String, String, String)>> {
+        let programs = blocking(py, |interrupt| self.core.programs_named(program_name, interrupt))?;
+        Ok(programs.into_iter().map(program_fields).collect())
+    }
+
+    fn get_program(&self, py: Python<'_>, program_hash: &str) -> PyResult<Option<(String, String, String)>> {
+        let program = blocking(py, |interrupt| self.core.program(program_hash, interrupt))?;
+        Ok(program.map(program_fields))
+    }
+
+    fn get_all_programs(&self, py: Python<'_>) -> PyResult<Vec<(String, String, String)>> {
+        let programs = blocking(py, |interrupt| self.core.programs(interrupt))?;
+        Ok(programs.into_iter().map(program_fields).collect())
+    }
+
+    fn put_program(
+        &self,
+        py: Python<'_>,
+        program_hash: &str,
+        program_name: &str,
+        source: &str,
+    ) -> PyResult<bool> {
+        let program = NewProgram { program_hash, program_name, source_code: source };
+        blocking(py, |interrupt| self.core.put_program(&program, interrupt))
+    }
+
+    /// The records that can be decoded, and (key, cause) of those that cannot.
+    fn get_program_records(
+        &self,
+        py: Python<'_>,
+        source: &str,
+    ) -> PyResult<(Vec<Found>, Vec<(String, String)>)> {
+        blocking(py, |interrupt| {
+            let (mut good, mut damaged) = (Vec::new(), Vec::new());
+            for row in self.core.program_records(source, interrupt)? {
+                match found(row.record) {
+                    Ok(fields) => good.push(fields),
+                    Err(Error::CorruptRecord { key, cause }) => damaged.push((key, cause)),
+                    Err(other) => return Err(other),
+                }
+            }
+            Ok((good, damaged))
+        })
+    }
+
+    fn get_records_by_program_hash<'py>(
+        &self,
+        py: Python<'py>,
+        program_hash: &str,
+    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let rows = blocking(py, |interrupt| self.core.program_records_by_hash(program_hash, interrupt))?;
+        rows.iter().map(|row| row_dict(py, row)).collect()
+    }
+
+    fn get<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let row = blocking(py, |interrupt| self.core.get(key, interrupt))?;
+        row.map(|row| row_dict(py, &row)).transpose()
+    }
+
+    fn contains_key(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
+        blocking(py, |interrupt| self.core.contains_key(key, interrupt))
+    }
+
+    fn put(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        program_hash: &str,
+        schedule: &str,
+        result_json: &str,
+        overwrite: bool,
+    ) -> PyResult<bool> {
+        self.core.check_writes()?;
+        let outcome = result_json::decode(result_json)
+            .map_err(|cause| Error::InvalidMeasurement(format!("result_json: {cause}")))?;
+        outcome.validate()?;
+        let row = NewRecord { key, program_hash, schedule, result_json };
+        blocking(py, |interrupt| {
+            self.core.put(&[row], None, overwrite, interrupt).map(|written| written == 1)
+        })
+    }
+
+    /// Rows of (key, schedule, result_json) as they are, unchecked: for the original's internal `Store`.
+    #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // the original's; extracted by value
+    fn put_raw(
+        &self,
+        py: Python<'_>,
+        rows: Vec<(String, String, String)>,
+        program_hash: &str,
+        hostname: String,
+        username: String,
+        source_project: String,
+        overwrite: bool,
+    ) -> PyResult<usize> {
+        let recorder = Recorder { hostname, username, source_project };
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(key, schedule, result_json)| NewRecord { key, program_hash, schedule, result_json })
+            .collect();
+        blocking(py, |interrupt| self.core.put(&rows, Some(&recorder), overwrite, interrupt))
+    }
+
+    fn delete(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
+        blocking(py, |interrupt| self.core.delete(key, interrupt))
+    }
+
+    fn count(&self, py: Python<'_>) -> PyResult<u64> {
+        blocking(py, |interrupt| self.core.count(interrupt))
+    }
+
+    fn program_count(&self, py: Python<'_>) -> PyResult<u64> {
+        blocking(py, |interrupt| self.core.program_count(interrupt))
+    }
+
+    /// Numbers of records and programs, or nothing where the store is busy for longer than `patience` seconds.
+    fn glance(&self, py: Python<'_>, patience: f64) -> PyResult<Option<(u64, u64)>> {
+        let patience = seconds("patience", patience)?;
+        blocking(py, |interrupt| self.core.glance(patience, interrupt))
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let summary = blocking(py, |interrupt| self.core.stats(interrupt))?;
+        let dict = PyDict::new(py);
+        dict.set_item("total_records", summary.total_records)?;
+        dict.set_item("legal_records", summary.legal_records)?;
+        dict.set_item("illegal_records", summary.illegal_records)?;
+        dict.set_item("damaged_records", summary.damaged_records)?;
+        dict.set_item("total_programs", summary.total_programs)?;
+        dict.set_item("source_projects", summary.source_projects)?;
+        dict.set_item("users", summary.users)?;
+        dict.set_item("cpu_model", summary.cpu_model)?;
+        dict.set_item("slurm_cpus", summary.slurm_cpus)?;
+        Ok(dict)
+    }
+
+    #[pyo3(signature = (limit, offset, after))]
+    fn keys(&self, py: Python<'_>, limit: u32, offset: u32, after: Option<&str>) -> PyResult<Vec<String>> {
+        blocking(py, |interrupt| self.core.keys(Page { limit, offset, after }, interrupt))
+    }
+
+    fn get_meta(&self, py: Python<'_>, name: &str) -> PyResult<Option<String>> {
+        blocking(py, |interrupt| self.core.meta(name, interrupt))
+    }
+
+    fn set_meta(&self, py: Python<'_>, name: &str, value: &str) -> PyResult<()> {
+        blocking(py, |interrupt| self.core.set_meta(name, value, interrupt))
+    }
+
+    #[pyo3(signature = (backup_path))]
+    #[allow(clippy::needless_pass_by_value)] // extracted by value
+    fn backup(&self, py: Python<'_>, backup_path: Option<PathBuf>) -> PyResult<PathBuf> {
+        blocking(py, |interrupt| self.core.backup(backup_path.as_deref(), interrupt))
+    }
+
+    /// The file that was written, and the number of damaged records in it.
+    #[allow(clippy::needless_pass_by_value)] // extracted by value
+    fn export(&self, py: Python<'_>, output_path: PathBuf, fmt: &str) -> PyResult<(PathBuf, u64)> {
+        let format = Format::from_name(fmt)?;
+        let exported = blocking(py, |interrupt| self.core.export(&output_path, format, interrupt))?;
+        Ok((exported.path, exported.damaged))
+    }
+}
+
+/// A duration given in seconds: positive and finite.
+pub(super) fn seconds(name: &str, value: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(value).ok().filter(|duration| !duration.is_zero()).ok_or_else(|| {
+        Error::InvalidArgument(format!("{name} must be a positive number of seconds, got {value}"))
+    })
+}
+
+fn dialect(name: &str) -> Result<Dialect> {
+    Dialect::from_name(name).ok_or_else(|| {
+        Error::InvalidArgument(format!(
+            "dialects: unknown dialect {name:?}; there are \"tiralib\", \"percomp\", \"rl1\", \"looper\", \"master\""
+        ))
+    })
+}
+
+fn found(record: Record) -> Result<Found> {
+    let outcome = result_json::decode(&record.result_json)
+        .map_err(|cause| Error::CorruptRecord { key: record.key, cause })?;
+    Ok((
+        outcome.is_legal,
+        outcome.execution_times,
+        record.schedule,
+        record.hostname,
+        record.username,
+        record.creation_date,
+        record.update_date,
+        record.source_project,
+    ))
+}
+
+fn borrow(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
+    pairs.iter().map(|(source, schedule)| (source.as_str(), schedule.as_str())).collect()
+}
+
+fn program_fields(program: Program) -> (String, String, String) {
+    (program.program_hash, program.program_name, program.source_code)
+}
+
+fn row_dict<'py>(py: Python<'py>, row: &RecordOfProgram) -> PyResult<Bound<'py, PyDict>> {
+    let RecordOfProgram { record, program_name, source_code } = row;
+    let dict = PyDict::new(py);
+    dict.set_item("key", &record.key)?;
+    dict.set_item("program_hash", &record.program_hash)?;
+    dict.set_item("schedule", &record.schedule)?;
+    dict.set_item("result_json", &record.result_json)?;
+    dict.set_item("hostname", &record.hostname)?;
+    dict.set_item("username", &record.username)?;
+    dict.set_item("creation_date", &record.creation_date)?;
+    dict.set_item("update_date", &record.update_date)?;
+    dict.set_item("source_project", &record.source_project)?;
+    dict.set_item("program_name", program_name)?;
+    dict.set_item("source_code", source_code)?;
+    Ok(dict)
+}
+
+/// Converts every entry of a batch; an error says which entry it is in.
+fn in_batch<T>(
+    list: &'static str,
+    entries: &Bound<'_, PyList>,
+    convert: impl Fn(&Bound<'_, PyAny>) -> Result<T>,
+) -> Result<Vec<T>> {
+    entries
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| {
+            convert(&entry).map_err(|error| Error::InBatch { list, index, source: Box::new(error) })
+        })
+        .collect()
+}
+
+/// An entry of `record_many`: a dict with a schedule, its verdict, and its times unless there are none.
+fn schedule_entry(entry: &Bound<'_, PyAny>) -> Result<(String, Outcome)> {
+    let dict =
+        entry.cast::<PyDict>().map_err(|_| Error::WrongType("each entry must be a dict".to_owned()))?;
+    let item = |name: &'static str| dict.get_item(name).ok().flatten();
+    let required = |name: &'static str| item(name).ok_or_else(|| Error::MissingField(name.to_owned()));
+    let schedule = required("tiralib_schedule_string")?;
+    let schedule = schedule.extract().map_err(|_| not_text("tiralib_schedule_string"))?;
+    Ok((schedule, convert::outcome(&required("is_legal")?, item("execution_times").as_ref())?))
+}
+
+fn field<'py>(entry: &Bound<'py, PyAny>, name: &str) -> Result<Bound<'py, PyAny>> {
+    entry
+        .getattr(name)
+        .map_err(|_| Error::WrongType(format!("each entry must be a Measurement; this one has no {name}")))
+}
+
+fn not_text(name: &str) -> Error {
+    Error::WrongType(format!("{name} must be a str without lone surrogates"))
+}

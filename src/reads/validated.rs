@@ -1,0 +1,83 @@
+//! Reading where nothing may be written: no lock is taken, and a result counts only if nobody wrote meanwhile.
+//!
+//! A writer holds the lock file from before its first change until after its last; a dead one leaves the lock file or
+//! a journal; a commit changes the change counter in the header. So: no lock file and no journal before and after,
+//! and the same header twice.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+use crate::lock::{Interrupt, Patience, Place, Wait, lock_path};
+use crate::mutation;
+use crate::storage::connection;
+
+pub(super) fn read<T>(
+    place: &Place,
+    interrupt: &dyn Interrupt,
+    mut work: impl FnMut(&Connection) -> Result<T>,
+) -> Result<T> {
+    let mut wait = Wait::begin(Patience { timeout: place.lock_timeout, interrupt });
+    loop {
+        let why = match State::of(&place.db_path)? {
+            Err(writer) => writer,
+            Ok(before) => {
+                let outcome =
+                    connection::open_immutable(&place.db_path).and_then(|connection| work(&connection));
+                // An error inside a torn attempt proves nothing: it counts only if the attempt is accepted.
+                if mutation::off("validate-reads") || State::of(&place.db_path)? == Ok(before) {
+                    return outcome;
+                }
+                "somebody wrote during every attempt to read it"
+            }
+        };
+        if wait.is_over() {
+            return Err(Error::Busy { path: place.db_path.clone(), why: why.to_owned() });
+        }
+        wait.pause()?;
+    }
+}
+
+/// What identifies one committed state of the file.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    header: Vec<u8>,
+    size: u64,
+    inode: u64,
+}
+
+impl State {
+    /// The state of the database at `path`, or which trace of a writer stands beside it.
+    fn of(path: &Path) -> Result<std::result::Result<Self, &'static str>> {
+        if lock_path(path).symlink_metadata().is_ok() {
+            return Ok(Err(
+                "its lock is held, and a reader that may not write in its directory cannot wait in line",
+            ));
+        }
+        if journal(path).metadata().is_ok_and(|metadata| metadata.len() > 0) {
+            return Ok(Err(
+                "a dead writer left a journal, which a client that may write must roll back first",
+            ));
+        }
+        let mut file = match File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::Missing { path: path.to_path_buf() });
+            }
+            other => other.map_err(Error::io(path, "opening"))?,
+        };
+        let metadata = file.metadata().map_err(Error::io(path, "looking at"))?;
+        let mut header = Vec::new();
+        Read::by_ref(&mut file).take(100).read_to_end(&mut header).map_err(Error::io(path, "reading"))?;
+        Ok(Ok(Self { header, size: metadata.len(), inode: metadata.ino() }))
+    }
+}
+
+fn journal(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-journal");
+    PathBuf::from(name)
+}

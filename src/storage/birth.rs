@@ -1,0 +1,57 @@
+//! How a store comes into being: complete, or not at all.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::meta::Machine;
+use super::sharing::Sharing;
+use super::{connection, meta, schema};
+use crate::error::{Error, Result};
+
+/// Creates the store at `path`, under its lock. It is built aside, synced, and given its name as the last step: a
+/// crash leaves no half-made store.
+///
+/// # Errors
+///
+/// [`Error::Io`] and [`Error::Sqlite`]; nothing stands at `path` then.
+pub(crate) fn create(path: &Path, machine: &Machine, sharing: Sharing) -> Result<()> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    let aside = tempfile::Builder::new()
+        .prefix(".tirastore-new-")
+        .tempfile_in(directory)
+        .map_err(Error::io(directory, "creating a file in"))?;
+    // Nobody else knows the file: no journal is needed, only that all of it is on the disk in the end.
+    build(aside.path(), "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=FULL;", machine)?;
+    fs::set_permissions(aside.path(), Permissions::from_mode(sharing.file_mode()))
+        .map_err(Error::io(aside.path(), "setting the mode of"))?;
+    aside.persist_noclobber(path).map_err(|error| error.error).map_err(Error::io(path, "creating"))?;
+    sync_directory(directory)
+}
+
+/// Makes a store of the empty file at `path`, under its lock, in one transaction.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`]; the file is empty or rolled back then.
+pub(crate) fn fill_empty(path: &Path, machine: &Machine) -> Result<()> {
+    build(path, "PRAGMA synchronous=EXTRA;", machine)
+}
+
+fn build(path: &Path, settings: &str, machine: &Machine) -> Result<()> {
+    let connection = connection::create(path)?;
+    let run = |sql: &str| connection.execute_batch(sql).map_err(Error::sqlite(path, "creating a store"));
+    run(settings)?;
+    run("BEGIN IMMEDIATE")?;
+    schema::create_original(&connection, path)?;
+    schema::create_additions(&connection, path)?;
+    meta::describe(&connection, path, machine)?;
+    run("COMMIT")
+}
+
+/// Makes a new name durable.
+pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(Error::io(directory, "syncing directory"))
+}

@@ -1,0 +1,72 @@
+//! Opening the database without any lock of SQLite's own: on the file systems this is made for there are none.
+
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{Error, Result};
+
+/// SQLite's Unix file system layer with every lock call left out. Excluding others is the tenure's business.
+const VFS: &std::ffi::CStr = c"unix-none";
+
+/// Opens the existing database at `path` for a tenure.
+///
+/// `synchronous=EXTRA`: with FULL the directory is not synced after the journal is unlinked, so that a crash of a
+/// metadata server can bring the journal back and with it undo acknowledged transactions.
+///
+/// # Errors
+///
+/// [`Error::Missing`] where there is no file, [`Error::Sqlite`] otherwise.
+pub fn open(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open_with(path, flags)?;
+    // cache_spill: no page reaches the file before COMMIT, so a failed transaction leaves it untouched.
+    let settings = "PRAGMA synchronous=EXTRA; PRAGMA cache_spill=OFF; PRAGMA temp_store=MEMORY;";
+    connection.execute_batch(settings).map_err(Error::sqlite(path, "setting up the connection"))?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)
+        .map_err(Error::sqlite(path, "setting up the connection"))?;
+    Ok(connection)
+}
+
+/// Opens a new, private database file at `path` that nobody else knows of.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub(crate) fn create(path: &Path) -> Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open_with(path, flags)
+}
+
+/// Opens a database that is not written while this connection lives, without looking for a journal.
+///
+/// # Errors
+///
+/// [`Error::Missing`] where there is no file, [`Error::Sqlite`] otherwise.
+pub(crate) fn open_immutable(path: &Path) -> Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let uri = format!("file:{}?immutable=1", percent_encoded(path));
+    if !path.exists() {
+        return Err(Error::Missing { path: path.to_path_buf() });
+    }
+    Connection::open_with_flags_and_vfs(uri, flags, VFS).map_err(Error::sqlite(path, "opening it"))
+}
+
+fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(|source| {
+        if path.exists() || flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
+            Error::Sqlite { path: path.to_path_buf(), action: "opening it", source }
+        } else {
+            Error::Missing { path: path.to_path_buf() }
+        }
+    })
+}
+
+/// The characters that end or escape a path within an SQLite URI.
+fn percent_encoded(path: &Path) -> String {
+    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}

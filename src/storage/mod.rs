@@ -1,0 +1,13 @@
+//! One SQLite file: schema 2 of the original TiraStore and additive tables beside it. The only place that knows SQL.
+
+pub mod backup;
+pub mod birth;
+pub mod connection;
+pub mod export;
+pub mod meta;
+pub mod programs;
+pub mod records;
+pub mod result_json;
+pub mod schema;
+pub mod sharing;
+pub mod summary;

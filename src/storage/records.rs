@@ -1,0 +1,259 @@
+//! The records: one measurement of one schedule of one program.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+
+use crate::clock;
+use crate::error::{Error, Result};
+
+/// A stored measurement, undecoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// SHA-256 of program hash and schedule, 64 hexadecimal digits.
+    pub key: String,
+    /// The program that was scheduled.
+    pub program_hash: String,
+    /// The schedule's normal form.
+    pub schedule: String,
+    /// The result as JSON: `is_legal` and `execution_times` (milliseconds).
+    pub result_json: String,
+    /// Host it was recorded on.
+    pub hostname: String,
+    /// User who recorded it.
+    pub username: String,
+    /// When it was first recorded, UTC, ISO 8601.
+    pub creation_date: String,
+    /// When it was last overwritten.
+    pub update_date: String,
+    /// The project it was recorded for.
+    pub source_project: String,
+}
+
+const COLUMNS: &str = "r.key, r.program_hash, r.schedule, r.result_json, r.hostname, r.username, \
+                       r.creation_date, r.update_date, r.source_project";
+
+impl Record {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            key: row.get(0)?,
+            program_hash: row.get(1)?,
+            schedule: row.get(2)?,
+            result_json: row.get(3)?,
+            hostname: row.get(4)?,
+            username: row.get(5)?,
+            creation_date: row.get(6)?,
+            update_date: row.get(7)?,
+            source_project: row.get(8)?,
+        })
+    }
+}
+
+/// A record together with its program's first name and source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordOfProgram {
+    /// The record.
+    pub record: Record,
+    /// First name of its program.
+    pub program_name: String,
+    /// Source of its program.
+    pub source_code: String,
+}
+
+impl RecordOfProgram {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { record: Record::from_row(row)?, program_name: row.get(9)?, source_code: row.get(10)? })
+    }
+}
+
+/// Who records: what every row of one client has in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorder {
+    /// Host name.
+    pub hostname: String,
+    /// User name.
+    pub username: String,
+    /// Project.
+    pub source_project: String,
+}
+
+/// A record to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRecord<'a> {
+    /// Key of the record.
+    pub key: &'a str,
+    /// Hash of its program, which must be stored already.
+    pub program_hash: &'a str,
+    /// Normal form of the schedule.
+    pub schedule: &'a str,
+    /// The result as JSON.
+    pub result_json: &'a str,
+}
+
+/// Writes a record; an existing one is replaced only with `overwrite`. `true` if it wrote.
+///
+/// # Errors
+///
+/// [`Error::UnknownProgram`] where the program is not stored, [`Error::Sqlite`].
+pub fn put(
+    connection: &Connection,
+    path: &Path,
+    recorder: &Recorder,
+    record: &NewRecord<'_>,
+    overwrite: bool,
+) -> Result<bool> {
+    // No UPSERT: its DO UPDATE would renew creation_date's neighbours by name here and by position in the original.
+    let insert = "INSERT INTO records (key, program_hash, schedule, result_json, hostname, username,
+                                       creation_date, update_date, source_project)
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)";
+    let update = "UPDATE records SET program_hash = ?2, schedule = ?3, result_json = ?4, hostname = ?5,
+                                     username = ?6, update_date = ?7, source_project = ?8
+                  WHERE key = ?1";
+    let sql = match (exists(connection, path, record.key)?, overwrite) {
+        (false, _) => insert,
+        (true, true) => update,
+        (true, false) => return Ok(false),
+    };
+    let Recorder { hostname, username, source_project } = recorder;
+    let values = params![
+        record.key,
+        record.program_hash,
+        record.schedule,
+        record.result_json,
+        hostname,
+        username,
+        clock::now_iso(),
+        source_project,
+    ];
+    match connection.prepare_cached(sql).and_then(|mut statement| statement.execute(values)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(Error::UnknownProgram(record.program_hash.to_owned()))
+        }
+        Err(error) => Err(Error::sqlite(path, "writing a record")(error)),
+    }
+}
+
+/// Is there a record under `key`?
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub fn exists(connection: &Connection, path: &Path, key: &str) -> Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM records WHERE key = ?1")
+        .and_then(|mut select| select.exists([key]))
+        .map_err(Error::sqlite(path, "looking a record up"))
+}
+
+/// The record under `key`.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub fn get(connection: &Connection, path: &Path, key: &str) -> Result<Option<Record>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM records r WHERE r.key = ?1"))
+        .and_then(|mut select| select.query_row([key], Record::from_row).optional())
+        .map_err(Error::sqlite(path, "looking a record up"))
+}
+
+/// The record under `key` together with its program.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub fn get_with_program(connection: &Connection, path: &Path, key: &str) -> Result<Option<RecordOfProgram>> {
+    connection
+        .prepare_cached(&with_program("r.key = ?1"))
+        .and_then(|mut select| select.query_row([key], RecordOfProgram::from_row).optional())
+        .map_err(Error::sqlite(path, "looking a record up"))
+}
+
+/// All records of a program, oldest first.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub fn of_program(connection: &Connection, path: &Path, program_hash: &str) -> Result<Vec<RecordOfProgram>> {
+    connection
+        .prepare_cached(&with_program("r.program_hash = ?1"))
+        .and_then(|mut select| select.query_map([program_hash], RecordOfProgram::from_row)?.collect())
+        .map_err(Error::sqlite(path, "reading records"))
+}
+
+fn with_program(condition: &str) -> String {
+    format!(
+        "SELECT {COLUMNS}, p.program_name, p.source_code
+         FROM records r JOIN programs p ON r.program_hash = p.program_hash
+         WHERE {condition} ORDER BY r.creation_date, r.rowid"
+    )
+}
+
+/// Removes a record. `true` if it was there.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub fn delete(connection: &Connection, path: &Path, key: &str) -> Result<bool> {
+    connection
+        .execute("DELETE FROM records WHERE key = ?1", [key])
+        .map(|removed| removed > 0)
+        .map_err(Error::sqlite(path, "deleting a record"))
+}
+
+/// Number of records.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub fn count(connection: &Connection, path: &Path) -> Result<u64> {
+    connection
+        .query_row("SELECT COUNT(*) FROM records", [], |row| row.get(0))
+        .map_err(Error::sqlite(path, "counting records"))
+}
+
+/// Which keys to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Page<'a> {
+    /// At most this many; 0 = all, and then `offset` is ignored, as the original does.
+    pub limit: u32,
+    /// Leave this many out first.
+    pub offset: u32,
+    /// Begin behind this key. Costs the same for every page, unlike `offset`.
+    pub after: Option<&'a str>,
+}
+
+/// Keys in the order in which the records were created.
+///
+/// # Errors
+///
+/// [`Error::InvalidArgument`] where `after` is not in the store, [`Error::Sqlite`].
+pub fn keys(connection: &Connection, path: &Path, page: Page<'_>) -> Result<Vec<String>> {
+    let failed = |error| Error::sqlite(path, "listing keys")(error);
+    let (limit, offset) = if page.limit == 0 { (-1, 0) } else { (i64::from(page.limit), page.offset) };
+    let Some(after) = page.after else {
+        return connection
+            .prepare_cached("SELECT key FROM records ORDER BY creation_date, rowid LIMIT ?1 OFFSET ?2")
+            .and_then(|mut select| select.query_map(params![limit, offset], |row| row.get(0))?.collect())
+            .map_err(failed);
+    };
+    let place: Option<(String, i64)> = connection
+        .query_row("SELECT creation_date, rowid FROM records WHERE key = ?1", [after], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
+        .map_err(failed)?;
+    let Some((date, rowid)) = place else {
+        return Err(Error::InvalidArgument(format!("after: no record has the key {after}")));
+    };
+    connection
+        .prepare_cached(
+            "SELECT key FROM records WHERE (creation_date, rowid) > (?1, ?2)
+             ORDER BY creation_date, rowid LIMIT ?3 OFFSET ?4",
+        )
+        .and_then(|mut select| {
+            select.query_map(params![date, rowid, limit, offset], |row| row.get(0))?.collect()
+        })
+        .map_err(failed)
+}

@@ -1,0 +1,136 @@
+//! The tables: schema 2 as the original creates it, and what we add beside it.
+//!
+//! Additions are additive only, because clients of the original go on writing the same file: no foreign key of ours
+//! points at its tables (its `delete` would fail), no JSON function runs in an index (its NaN rows would fail), and
+//! nothing needs an SQLite newer than 3.26.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::{Error, Result};
+
+/// The version that this crate reads and writes, as `db_meta` stores it.
+pub const VERSION: &str = "2";
+
+const ORIGINAL: &str = "
+    CREATE TABLE IF NOT EXISTS db_meta (
+        key   TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS programs (
+        program_hash TEXT PRIMARY KEY,
+        program_name TEXT NOT NULL,
+        source_code  TEXT NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS records (
+        key            TEXT PRIMARY KEY,
+        program_hash   TEXT NOT NULL REFERENCES programs(program_hash),
+        schedule       TEXT NOT NULL,
+        result_json    TEXT NOT NULL,
+        hostname       TEXT NOT NULL,
+        username       TEXT NOT NULL,
+        creation_date  TEXT NOT NULL,
+        update_date    TEXT NOT NULL,
+        source_project TEXT NOT NULL DEFAULT ''
+    );";
+
+/// `program_names` holds the second and further names of a source; the first stays in `programs`.
+const ADDITIONS: &str = "
+    CREATE TABLE IF NOT EXISTS program_names (
+        program_name TEXT NOT NULL,
+        program_hash TEXT NOT NULL,
+        PRIMARY KEY (program_name, program_hash)
+    ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS records_by_program ON records(program_hash);
+    CREATE INDEX IF NOT EXISTS records_by_creation ON records(creation_date);
+    CREATE INDEX IF NOT EXISTS programs_by_name ON programs(program_name);";
+
+/// Creates the original's tables where they are missing.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub fn create_original(connection: &Connection, path: &Path) -> Result<()> {
+    connection.execute_batch(ORIGINAL).map_err(Error::sqlite(path, "creating the tables"))
+}
+
+/// Creates our tables and indexes where they are missing: once for each store that the original made.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub fn create_additions(connection: &Connection, path: &Path) -> Result<()> {
+    connection.execute_batch(ADDITIONS).map_err(Error::sqlite(path, "adding tables and indexes"))
+}
+
+/// Does the table of further names exist? A store that only the original has written lacks it.
+pub(crate) fn has_program_names(connection: &Connection, path: &Path) -> Result<bool> {
+    has_table(connection, "program_names").map_err(Error::sqlite(path, "reading the schema"))
+}
+
+fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
+        .exists([name])
+}
+
+/// What the first bytes of a file say it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// No bytes at all: nothing is lost by making a store of it.
+    Empty,
+    /// An SQLite database with a rollback journal.
+    Database,
+    /// Anything else, with what it is.
+    Foreign(&'static str),
+}
+
+/// Reads the header of the file at `path`, without SQLite: nothing of a foreign file may be touched.
+pub(crate) fn file_kind(path: &Path) -> Result<FileKind> {
+    let mut header = Vec::new();
+    let file = File::open(path).map_err(Error::io(path, "opening"))?;
+    file.take(100).read_to_end(&mut header).map_err(Error::io(path, "reading"))?;
+    Ok(match header.as_slice() {
+        [] => FileKind::Empty,
+        // Bytes 18 and 19: the versions needed to write and to read; 2 is a write-ahead log.
+        bytes if bytes.len() == 100 && bytes.starts_with(b"SQLite format 3\0") => {
+            match (bytes[18], bytes[19]) {
+                (1, 1) => FileKind::Database,
+                _ => FileKind::Foreign(
+                    "it is an SQLite database with a write-ahead log, which shared file systems break",
+                ),
+            }
+        }
+        _ => FileKind::Foreign("it is no SQLite database"),
+    })
+}
+
+/// Is the open database at `path` a store of a version we know?
+///
+/// # Errors
+///
+/// [`Error::NotAStore`] or [`Error::UnknownSchema`].
+pub fn check(connection: &Connection, path: &Path) -> Result<()> {
+    let not_a_store = |why: &str| Error::NotAStore { path: path.to_path_buf(), why: why.to_owned() };
+    for table in ["db_meta", "programs", "records"] {
+        let found = has_table(connection, table).map_err(|error| not_a_store(&error.to_string()))?;
+        if !found && table == "db_meta" {
+            return Err(not_a_store("it is another program's SQLite database (it has no table db_meta)"));
+        }
+        if !found {
+            return Err(not_a_store(&format!("it is half-made: it has no table {table}")));
+        }
+    }
+    let version: Option<String> = connection
+        .query_row("SELECT value FROM db_meta WHERE key = 'schema_version'", [], |row| row.get(0))
+        .optional()
+        .map_err(Error::sqlite(path, "reading the schema version"))?;
+    match version.as_deref() {
+        Some(VERSION) => Ok(()),
+        Some(found) => Err(Error::UnknownSchema { path: path.to_path_buf(), found: found.to_owned() }),
+        None => Err(not_a_store("it is half-made: it has no schema_version")),
+    }
+}

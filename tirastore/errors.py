@@ -1,0 +1,104 @@
+"""Exceptions and warnings of TiraStore.
+
+Every exception is a :class:`TiraStoreError` and also the builtin that fits it, so that
+``except TimeoutError`` and ``except TiraStoreError`` both work.
+
+Examples
+--------
+>>> from tirastore import TiraStore, TiraStoreError
+>>> try:
+...     TiraStore("missing.db", read_only=True)
+... except TiraStoreError as error:
+...     print(type(error).__name__, isinstance(error, FileNotFoundError))
+StoreNotFoundError True
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CorruptRecordError",
+    "CorruptRecordWarning",
+    "CpuMismatchWarning",
+    "DebugBuildWarning",
+    "InvalidMeasurementError",
+    "InvalidScheduleError",
+    "LockError",
+    "LockTimeoutError",
+    "NotAStoreError",
+    "StorageError",
+    "StoreBusyError",
+    "StoreClosedError",
+    "StoreFileError",
+    "StoreNotFoundError",
+    "TiraStoreError",
+    "UnknownProgramError",
+    "WriteNotAllowedError",
+]
+
+
+class TiraStoreError(Exception):
+    """Base class of all exceptions of this package."""
+
+
+class InvalidScheduleError(TiraStoreError, ValueError):
+    """A schedule string that the grammar does not allow; the text says where and why."""
+
+
+class InvalidMeasurementError(TiraStoreError, ValueError):
+    """A measurement that cannot be true: missing, negative or non-finite execution times."""
+
+
+class CorruptRecordError(TiraStoreError, ValueError):
+    """A stored result that cannot be decoded; the text names its key."""
+
+
+class NotAStoreError(TiraStoreError, ValueError):
+    """The file is no store, is half-made, or has an unknown schema; it was left untouched."""
+
+
+class UnknownProgramError(TiraStoreError, ValueError):
+    """A record that names a program which the store does not hold."""
+
+
+class StoreClosedError(TiraStoreError, ValueError):
+    """A call on a store after ``close()``."""
+
+
+class WriteNotAllowedError(TiraStoreError, PermissionError):
+    """The store may not be written: another CPU, ``read_only=True``, or missing permissions."""
+
+
+class LockTimeoutError(TiraStoreError, TimeoutError):
+    """Nobody let go of the lock within ``lock_timeout``; the text names the holder."""
+
+
+class StoreBusyError(TiraStoreError, TimeoutError):
+    """A reader that may not lock met writers for as long as ``lock_timeout``."""
+
+
+class LockError(TiraStoreError, OSError):
+    """The file system refused what the lock is made of; waiting would not help."""
+
+
+class StoreFileError(TiraStoreError, OSError):
+    """An operation on a file or directory failed."""
+
+
+class StoreNotFoundError(TiraStoreError, FileNotFoundError):
+    """There is no store at this path, and this call may not create one."""
+
+
+class StorageError(TiraStoreError):
+    """SQLite reported an error."""
+
+
+class CpuMismatchWarning(UserWarning):
+    """The store belongs to another kind of node; writes are disabled."""
+
+
+class CorruptRecordWarning(UserWarning):
+    """Damaged records were left out or exported as null."""
+
+
+class DebugBuildWarning(UserWarning):
+    """The extension module was built without optimisation; it is slow."""

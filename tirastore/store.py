@@ -1,0 +1,682 @@
+"""The store, as Python sees it."""
+
+from __future__ import annotations
+
+import html
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from tirastore import _core
+from tirastore.errors import CorruptRecordWarning, CpuMismatchWarning
+from tirastore.records import LookupResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from tirastore.records import ExecutionTimes, Measurement
+
+__all__ = ["TiraStore"]
+
+#: How long a notebook waits for the numbers in a store's HTML.
+_GLANCE_SECONDS = 2.0
+
+
+class TiraStore:
+    """A store of program measurements that many processes on many nodes share.
+
+    A drop-in replacement of the original TiraStore: same names, same file, same keys.
+
+    Parameters
+    ----------
+    db_path : str or Path
+        The database file. Created if missing, with its directory.
+    source_project : str
+        Project that is written to every record.
+    cpu_model : str, optional
+        CPU model to create the store for or to pass for; default: this machine's.
+    slurm_cpus : str, optional
+        CPUs per Slurm task, likewise; default: ``SLURM_CPUS_PER_TASK``, or ``"N/A"``.
+    allow_cpu_mismatch : bool
+        Allow writes although the store belongs to another kind of node.
+    stale_lock_timeout : float
+        Seconds: a lock that was watched unchanged for this long is broken.
+    lock_timeout : float
+        Seconds to wait for the lock before :class:`~tirastore.errors.LockTimeoutError`.
+    lock : {"auto", "hardlink"}
+        Lock protocol. ``"auto"`` takes what is on disk.
+    read_only : bool
+        Never write. In a directory where this user may not create files, lookups then work
+        without the lock.
+    share : bool, optional
+        Who else may use what this call creates. ``None``: everybody (files 0666, new directories
+        0777); ``True``: an existing directory of the caller's is opened, too; ``False``: nobody
+        (0600, 0700).
+    dialects : sequence of str
+        Dialects of schedules that may be recorded, see :func:`~tirastore.schedule_dialect`.
+
+    Raises
+    ------
+    NotAStoreError
+        The file is something else, half-made or of an unknown schema. It is left untouched.
+    LockTimeoutError
+        Nobody let go of the lock.
+    StoreNotFoundError
+        With `read_only`: there is no store.
+
+    Warns
+    -----
+    CpuMismatchWarning
+        The store belongs to another kind of node: lookups work, writes raise
+        :class:`~tirastore.errors.WriteNotAllowedError`.
+
+    Notes
+    -----
+    A store holds no file open between calls. It may be used from threads and after ``fork()``,
+    and pickled: the other side opens it again. Times are milliseconds.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/store.db"
+    >>> with TiraStore(path, source_project="docs") as store:
+    ...     store.record("mm", "void mm() {}", "", True, [1.5, 1.4])
+    ...     store.lookup("mm", "void mm() {}", "").execution_times
+    True
+    [1.5, 1.4]
+    """
+
+    def __init__(
+        self,
+        db_path: str | Path,
+        source_project: str = "",
+        cpu_model: str | None = None,
+        slurm_cpus: str | None = None,
+        allow_cpu_mismatch: bool = False,
+        stale_lock_timeout: float = 600.0,
+        *,
+        lock_timeout: float = 600.0,
+        lock: Literal["auto", "hardlink"] = "auto",
+        read_only: bool = False,
+        share: bool | None = None,
+        dialects: Iterable[str] = ("tiralib",),
+    ) -> None:
+        if isinstance(dialects, str):
+            raise TypeError(f"dialects must be a sequence of names, got the string {dialects!r}")
+        arguments: dict[str, Any] = {
+            "source_project": source_project,
+            "cpu_model": cpu_model,
+            "slurm_cpus": slurm_cpus,
+            "allow_cpu_mismatch": allow_cpu_mismatch,
+            "stale_lock_timeout": stale_lock_timeout,
+            "lock_timeout": lock_timeout,
+            "lock": lock,
+            "read_only": read_only,
+            "share": share,
+            "dialects": tuple(dialects),
+        }
+        self._core = _core.Store(Path(db_path), locked_by_caller=False, **arguments)
+        self.source_project = source_project
+        self.allow_cpu_mismatch = allow_cpu_mismatch
+        self._arguments = arguments
+        if self._core.cpu_mismatch is not None:
+            warnings.warn(
+                "[TiraStore] CPU metadata mismatch — write operations disabled.\n"
+                f"{self._core.cpu_mismatch}\n"
+                "  Set allow_cpu_mismatch=True to override.",
+                CpuMismatchWarning,
+                stacklevel=2,
+            )
+
+    def lookup(
+        self, program_name: str, program_source_code: str, tiralib_schedule_string: str
+    ) -> LookupResult | None:
+        """Return what was measured for a schedule of a program.
+
+        Parameters
+        ----------
+        program_name : str
+            Not looked at: a program is its source.
+        program_source_code : str
+            The program's Tiramisu C++ generator, in any formatting.
+        tiralib_schedule_string : str
+            The schedule, in any spelling; it is not validated.
+
+        Returns
+        -------
+        LookupResult or None
+            ``None`` if it was never recorded.
+
+        Raises
+        ------
+        CorruptRecordError
+            The stored result cannot be decoded.
+
+        Examples
+        --------
+        >>> store = getfixture("store")
+        >>> store.lookup("mm", "void mm() {}", "") is None
+        True
+        """
+        del program_name
+        found = self._core.lookup(program_source_code, tiralib_schedule_string)
+        return None if found is None else LookupResult(*found)
+
+    def lookup_many(self, items: Iterable[tuple[str, str, str]]) -> list[LookupResult | None]:
+        """Look many schedules up in one read.
+
+        Parameters
+        ----------
+        items : iterable of (program_name, program_source_code, tiralib_schedule_string)
+            What to look up.
+
+        Returns
+        -------
+        list of (LookupResult or None)
+            One for each item, in their order.
+
+        Raises
+        ------
+        CorruptRecordError
+            One of the stored results cannot be decoded.
+
+        Examples
+        --------
+        >>> store = getfixture("store")
+        >>> store.lookup_many([("mm", "void mm() {}", ""), ("mv", "void mv() {}", "")])
+        [None, None]
+        """
+        found = self._core.lookup_many([(source, schedule) for _, source, schedule in items])
+        return [None if fields is None else LookupResult(*fields) for fields in found]
+
+    def contains(
+        self, program_name: str, program_source_code: str, tiralib_schedule_string: str
+    ) -> bool:
+        """Tell whether a schedule of a program is recorded; parameters as :meth:`lookup`.
+
+        Returns
+        -------
+        bool
+            ``True`` if it is.
+
+        Examples
+        --------
+        >>> getfixture("store").contains("mm", "void mm() {}", "")
+        False
+        """
+        del program_name
+        return self._core.contains(program_source_code, tiralib_schedule_string)
+
+    def contains_many(self, items: Iterable[tuple[str, str, str]]) -> list[bool]:
+        """Tell which of many schedules are recorded, in one read; items as :meth:`lookup_many`.
+
+        Returns
+        -------
+        list of bool
+            One for each item, in their order.
+
+        Examples
+        --------
+        >>> getfixture("store").contains_many([("mm", "void mm() {}", "")])
+        [False]
+        """
+        return self._core.contains_many([(source, schedule) for _, source, schedule in items])
+
+    def record(
+        self,
+        program_name: str,
+        program_source_code: str,
+        tiralib_schedule_string: str,
+        is_legal: bool,
+        execution_times: ExecutionTimes | None = None,
+        overwrite: bool = False,
+    ) -> bool:
+        """Record a measurement, durably: program and record in one transaction.
+
+        Parameters
+        ----------
+        program_name : str
+            Name of the program. A source recorded under several names is found under each.
+        program_source_code : str
+            Its Tiramisu C++ generator.
+        tiralib_schedule_string : str
+            The schedule, in any spelling; ``""`` is the unscheduled program.
+        is_legal : bool
+            Does the schedule keep the program's meaning? ``numpy.bool_``, 0 and 1 are accepted.
+        execution_times : sequence of float or None
+            Every run in order, in milliseconds, finite and not negative. Required where
+            `is_legal`. Lists, tuples and one-dimensional NumPy arrays are accepted.
+        overwrite : bool
+            Replace what is recorded.
+
+        Returns
+        -------
+        bool
+            ``True`` if it was written, ``False`` if it was there and `overwrite` is not set.
+
+        Raises
+        ------
+        InvalidScheduleError, InvalidMeasurementError, TypeError
+            Bad input. Nothing is written.
+        WriteNotAllowedError
+            Another CPU, ``read_only=True``, or missing permissions.
+
+        Examples
+        --------
+        >>> store = getfixture("store")
+        >>> store.record("mm", "void mm() {}", "P(L0,comps=['c'])", True, [0.5])
+        True
+        >>> store.record("mm", "void mm() {}", "P(L0,comps=['c'])", True, [0.4])
+        False
+        """
+        return self._core.record(
+            program_name,
+            program_source_code,
+            tiralib_schedule_string,
+            is_legal,
+            execution_times,
+            overwrite,
+        )
+
+    def record_many(
+        self,
+        program_name: str,
+        program_source_code: str,
+        schedules: Iterable[Mapping[str, Any]],
+        overwrite: bool = False,
+    ) -> int:
+        """Record several schedules of one program in one transaction.
+
+        All are checked before any is written.
+
+        Parameters
+        ----------
+        program_name, program_source_code : str
+            As :meth:`record`.
+        schedules : iterable of dict
+            Each with ``tiralib_schedule_string``, ``is_legal`` and, unless there are none,
+            ``execution_times`` (milliseconds).
+        overwrite : bool
+            Replace what is recorded.
+
+        Returns
+        -------
+        int
+            How many were written.
+
+        Raises
+        ------
+        InvalidScheduleError, InvalidMeasurementError, TypeError, KeyError
+            As :meth:`record`; the text starts with ``schedules[i]:``.
+
+        Examples
+        --------
+        >>> store = getfixture("store")
+        >>> store.record_many("mm", "void mm() {}", [
+        ...     {"tiralib_schedule_string": "", "is_legal": True, "execution_times": [1.5]},
+        ...     {"tiralib_schedule_string": "R(L0,comps=['c'])", "is_legal": False},
+        ... ])
+        2
+        """
+        entries = [dict(entry) for entry in schedules]
+        return self._core.record_many(program_name, program_source_code, entries, overwrite)
+
+    def record_batch(self, measurements: Iterable[Measurement], overwrite: bool = False) -> int:
+        """Record measurements of any programs in one transaction.
+
+        All are checked before any is written.
+
+        Parameters
+        ----------
+        measurements : iterable of Measurement
+            What to record.
+        overwrite : bool
+            Replace what is recorded.
+
+        Returns
+        -------
+        int
+            How many were written.
+
+        Raises
+        ------
+        InvalidScheduleError, InvalidMeasurementError, TypeError
+            As :meth:`record`; the text starts with ``measurements[i]:``.
+
+        Examples
+        --------
+        >>> from tirastore import Measurement
+        >>> store = getfixture("store")
+        >>> store.record_batch([
+        ...     Measurement("mm", "void mm() {}", "", True, [1.5]),
+        ...     Measurement("mv", "void mv() {}", "", True, [0.2]),
+        ... ])
+        2
+        """
+        return self._core.record_batch(list(measurements), overwrite)
+
+    def get_program_source(self, program_name: str) -> list[dict[str, str]]:
+        """Return the sources recorded under a name, ordered by hash.
+
+        Returns
+        -------
+        list of dict
+            Each with ``program_hash`` and ``source_code``; several where several sources share
+            the name.
+
+        Examples
+        --------
+        >>> getfixture("store").get_program_source("mm")
+        []
+        """
+        return [
+            {"program_hash": program_hash, "source_code": source_code}
+            for program_hash, _, source_code in self._core.get_program_source(program_name)
+        ]
+
+    def get_program_records(
+        self, program_name: str, program_source_code: str
+    ) -> list[LookupResult]:
+        """Return every record of a program, oldest first; parameters as :meth:`lookup`.
+
+        Returns
+        -------
+        list of LookupResult
+            One for each recorded schedule.
+
+        Warns
+        -----
+        CorruptRecordWarning
+            Records whose result cannot be decoded are left out; the text names their keys.
+
+        Examples
+        --------
+        >>> getfixture("store").get_program_records("mm", "void mm() {}")
+        []
+        """
+        del program_name
+        good, damaged = self._core.get_program_records(program_source_code)
+        if damaged:
+            causes = "; ".join(f"{key}: {cause}" for key, cause in damaged)
+            message = f"{len(damaged)} damaged records were left out: {causes}"
+            warnings.warn(message, CorruptRecordWarning, stacklevel=2)
+        return [LookupResult(*fields) for fields in good]
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Return a record, undecoded, with its program.
+
+        Parameters
+        ----------
+        key : str
+            From :func:`~tirastore.make_key` or :meth:`keys`.
+
+        Returns
+        -------
+        dict or None
+            The columns of ``records``, and ``program_name`` and ``source_code``.
+
+        Examples
+        --------
+        >>> getfixture("store").get("0" * 64) is None
+        True
+        """
+        return self._core.get(key)
+
+    def put(
+        self, key: str, program_hash: str, schedule: str, result_json: str, overwrite: bool = False
+    ) -> bool:
+        """Write a record by its key, for administration: key and schedule are not checked.
+
+        Parameters
+        ----------
+        key, program_hash : str
+            64 hexadecimal digits each; the program must be stored already.
+        schedule : str
+            Normal form of the schedule.
+        result_json : str
+            JSON object with ``is_legal`` and ``execution_times`` (milliseconds).
+        overwrite : bool
+            Replace what is recorded.
+
+        Returns
+        -------
+        bool
+            ``True`` if it was written.
+
+        Raises
+        ------
+        UnknownProgramError
+            The program is not in the store.
+        InvalidMeasurementError
+            `result_json` is no result.
+
+        Examples
+        --------
+        >>> import tirastore
+        >>> store = getfixture("store")
+        >>> _ = store.record("mm", "void mm() {}", "", True, [1.5])
+        >>> program = tirastore.make_program_hash("void mm() {}")
+        >>> schedule = "R(L0,comps=['c'])"
+        >>> key = tirastore.make_key(program, schedule)
+        >>> store.put(key, program, schedule, '{"is_legal":false}')
+        True
+        """
+        return self._core.put(key, program_hash, schedule, result_json, overwrite)
+
+    def delete(self, key: str) -> bool:
+        """Remove a record; its program stays.
+
+        Returns
+        -------
+        bool
+            ``True`` if it was there.
+
+        Examples
+        --------
+        >>> getfixture("store").delete("0" * 64)
+        False
+        """
+        return self._core.delete(key)
+
+    def count(self) -> int:
+        """Return the number of records.
+
+        Examples
+        --------
+        >>> getfixture("store").count()
+        0
+        """
+        return self._core.count()
+
+    def program_count(self) -> int:
+        """Return the number of distinct programs.
+
+        Examples
+        --------
+        >>> getfixture("store").program_count()
+        0
+        """
+        return self._core.program_count()
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts over the whole store.
+
+        Returns
+        -------
+        dict
+            ``total_records``, ``legal_records``, ``illegal_records``, ``damaged_records`` (not
+            decodable, or with times that are NaN or infinite), ``total_programs``,
+            ``source_projects``, ``users``, ``cpu_model``, ``slurm_cpus``.
+
+        Examples
+        --------
+        >>> getfixture("store").stats()["total_records"]
+        0
+        """
+        return self._core.stats()
+
+    def keys(self, limit: int = 0, offset: int = 0, *, after: str | None = None) -> list[str]:
+        """Return keys of records in the order in which they were created.
+
+        Parameters
+        ----------
+        limit : int
+            At most this many; 0 for all, and then `offset` is ignored.
+        offset : int
+            Leave this many out first.
+        after : str, optional
+            Begin behind this key: pages that cost the same at the end of a large store as at
+            its beginning.
+
+        Returns
+        -------
+        list of str
+            64 hexadecimal digits each.
+
+        Raises
+        ------
+        ValueError
+            No record has the key `after`.
+
+        Examples
+        --------
+        >>> getfixture("store").keys(limit=10)
+        []
+        """
+        return self._core.keys(max(limit, 0), max(offset, 0), after)
+
+    def backup(self, backup_path: str | Path | None = None) -> Path:
+        """Copy one consistent state of the store, whatever writers are doing.
+
+        Parameters
+        ----------
+        backup_path : str or Path, optional
+            Where to; default: ``<stem>_<UTC time>.db`` beside the store. What is there is
+            replaced once the copy is complete.
+
+        Returns
+        -------
+        Path
+            The backup, which is a store itself.
+
+        Examples
+        --------
+        >>> getfixture("store").backup().suffix
+        '.db'
+        """
+        return self._core.backup(None if backup_path is None else Path(backup_path))
+
+    def export(self, output_path: str | Path, fmt: Literal["json", "jsonl"] = "json") -> Path:
+        """Write everything as JSON: programs by name, each with its schedules.
+
+        Memory does not grow with the store; workers wait only for a copy of the file.
+
+        Parameters
+        ----------
+        output_path : str or Path
+            Where to. What is there is replaced once the export is complete.
+        fmt : {"json", "jsonl"}
+            One object, or one line for each program. A name with several sources is exported as
+            ``name_v1``, ``name_v2``, leaving out what is itself a program's name.
+
+        Returns
+        -------
+        Path
+            The export. Each program has ``Tiramisu_cpp``, ``schedules_list`` (of
+            ``schedule_str``, ``is_legal``, ``execution_times`` in milliseconds),
+            ``program_name``, and ``further_names`` where it has some.
+
+        Warns
+        -----
+        CorruptRecordWarning
+            Damaged records were written as null.
+
+        Examples
+        --------
+        >>> getfixture("store").export(getfixture("tmp_path") / "all.json").name
+        'all.json'
+        """
+        path, damaged = self._core.export(Path(output_path), fmt)
+        if damaged:
+            message = f"{damaged} damaged records: what could not be read of them is null in {path}"
+            warnings.warn(message, CorruptRecordWarning, stacklevel=2)
+        return path
+
+    def close(self) -> None:
+        """End the use of this store: later calls raise ``StoreClosedError``. May be repeated."""
+        self._core.close()
+
+    @property
+    def db_path(self) -> Path:
+        """The database file, symbolic links resolved."""
+        return self._core.db_path
+
+    @property
+    def writes_allowed(self) -> bool:
+        """Whether records may be written."""
+        return self._core.writes_allowed
+
+    @property
+    def cpu_model(self) -> str | None:
+        """CPU model that the store was created for."""
+        return self._core.get_meta("cpu_model")
+
+    @property
+    def slurm_cpus(self) -> str | None:
+        """CPUs per Slurm task that the store was created for."""
+        return self._core.get_meta("slurm_cpus")
+
+    def __enter__(self) -> Self:
+        """Return the store."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the store."""
+        self.close()
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return self.count()
+
+    def __bool__(self) -> bool:
+        """Return ``True``: an empty store is a store."""
+        return True
+
+    def __reduce__(self) -> tuple[Callable[[], Self], tuple[()]]:
+        """Pickle by the arguments of the constructor."""
+        return partial(type(self), self.db_path, **self._arguments), ()
+
+    def __repr__(self) -> str:
+        """Return the store's path, project and whether it may be written."""
+        return (
+            f"TiraStore(db_path={str(self.db_path)!r}, source_project={self.source_project!r}, "
+            f"writes_allowed={self.writes_allowed})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks."""
+        if self._core.closed:
+            sizes = "closed"
+        elif (glance := self._core.glance(_GLANCE_SECONDS)) is None:
+            sizes = "busy"
+        else:
+            sizes = f"{glance[0]:,} records of {glance[1]:,} programs"
+        rows = {
+            "store": str(self.db_path),
+            "content": sizes,
+            "project": self.source_project or "—",
+            "writes": "allowed" if self.writes_allowed else "not allowed",
+        }
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{name}</th>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for name, value in rows.items()
+        )
+        return f"<table><caption>TiraStore</caption>{cells}</table>"
