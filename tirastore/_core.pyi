@@ -2,6 +2,19 @@
 from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 
+__all__ = [
+    "HardLinkLock",
+    "Store",
+    "__version__",
+    "build_profile",
+    "make_key",
+    "make_program_hash",
+    "normalize_program",
+    "normalize_schedule",
+    "schedule_dialect",
+    "validate_schedule",
+]
+
 __version__: Final[str]
 build_profile: Final[str]
 

@@ -1,4 +1,4 @@
-//! One thread at a time within a process. The lock file tells processes apart, not threads.
+//! One thread at a time within a process: threads wait for each other here, without a request to the file server.
 //!
 //! A gate belongs to a process id, so that a forked child neither waits for a thread that did not survive the fork
 //! nor opens a gate that its parent closed.
@@ -32,7 +32,7 @@ impl Gate {
     pub(crate) fn try_close(self) -> Option<Closed> {
         let me = process::id();
         let seen = self.0.load(Ordering::Acquire);
-        if seen == me && !crate::mutation::off("gate") {
+        if seen == me {
             return None;
         }
         let won = self.0.compare_exchange(seen, me, Ordering::AcqRel, Ordering::Relaxed).is_ok();

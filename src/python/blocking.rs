@@ -27,7 +27,8 @@ struct Signals {
 
 impl Interrupt for Signals {
     fn pending(&self) -> bool {
-        #[allow(clippy::redundant_closure_for_method_calls)] // the method alone is not general enough in its lifetime
+        #[allow(clippy::redundant_closure_for_method_calls)]
+        // the method alone is not general enough in its lifetime
         let Err(error) = Python::attach(|py| py.check_signals()) else {
             return false;
         };

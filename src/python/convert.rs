@@ -1,4 +1,7 @@
-//! Execution times and verdicts as Python gives them: lists, tuples, NumPy arrays and scalars.
+//! Arguments as Python gives them: numbers of seconds, batches, verdicts, and execution times as lists, tuples, NumPy
+//! arrays and scalars.
+
+use std::time::Duration;
 
 use numpy::{PyArray1, PyArrayMethods};
 use pyo3::exceptions::PyOverflowError;
@@ -6,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyList, PySequence, PySet, PyString, PyTuple, PyType};
 
 use crate::error::{Error, Result};
+use crate::identity::dialect::Dialect;
 use crate::measurement::Outcome;
 
 pub(super) fn outcome(
@@ -115,4 +119,59 @@ fn is_of_numpy(value: &Bound<'_, PyAny>) -> bool {
 
 fn is_numpy_bool(value: &Bound<'_, PyAny>) -> bool {
     is_of_numpy(value) && matches!(type_name(value).as_str(), "bool" | "bool_")
+}
+
+/// A duration given in seconds: positive and finite.
+pub(super) fn seconds(name: &str, value: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(value).ok().filter(|duration| !duration.is_zero()).ok_or_else(|| {
+        Error::InvalidArgument(format!("{name} must be a positive number of seconds, got {value}"))
+    })
+}
+
+pub(super) fn dialect(name: &str) -> Result<Dialect> {
+    Dialect::from_name(name).ok_or_else(|| {
+        Error::InvalidArgument(format!(
+            "dialects: unknown dialect {name:?}; there are \"tiralib\", \"percomp\", \"rl1\", \"looper\", \"master\""
+        ))
+    })
+}
+
+pub(super) fn borrow(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
+    pairs.iter().map(|(source, schedule)| (source.as_str(), schedule.as_str())).collect()
+}
+
+/// Converts every entry of a batch; an error says which entry it is in.
+pub(super) fn in_batch<T>(
+    list: &'static str,
+    entries: &Bound<'_, PyList>,
+    convert: impl Fn(&Bound<'_, PyAny>) -> Result<T>,
+) -> Result<Vec<T>> {
+    entries
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| {
+            convert(&entry).map_err(|error| Error::InBatch { list, index, source: Box::new(error) })
+        })
+        .collect()
+}
+
+/// An entry of `record_many`: a dict with a schedule, its verdict, and its times unless there are none.
+pub(super) fn schedule_entry(entry: &Bound<'_, PyAny>) -> Result<(String, Outcome)> {
+    let dict =
+        entry.cast::<PyDict>().map_err(|_| Error::WrongType("each entry must be a dict".to_owned()))?;
+    let item = |name: &'static str| dict.get_item(name).ok().flatten();
+    let required = |name: &'static str| item(name).ok_or_else(|| Error::MissingField(name.to_owned()));
+    let schedule = required("tiralib_schedule_string")?;
+    let schedule = schedule.extract().map_err(|_| not_text("tiralib_schedule_string"))?;
+    Ok((schedule, outcome(&required("is_legal")?, item("execution_times").as_ref())?))
+}
+
+pub(super) fn field<'py>(entry: &Bound<'py, PyAny>, name: &str) -> Result<Bound<'py, PyAny>> {
+    entry
+        .getattr(name)
+        .map_err(|_| Error::WrongType(format!("each entry must be a Measurement; this one has no {name}")))
+}
+
+pub(super) fn not_text(name: &str) -> Error {
+    Error::WrongType(format!("{name} must be a str without lone surrogates"))
 }

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::blocking::blocking;
-use super::store::seconds;
+use super::convert::seconds;
 use crate::error::Error;
 use crate::lock::{HardLink, Held, Patience};
 

@@ -5,6 +5,7 @@ mod convert;
 mod errors;
 mod identity;
 mod lock;
+mod rows;
 mod store;
 
 use pyo3::prelude::*;

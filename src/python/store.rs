@@ -1,25 +1,21 @@
 //! `tirastore._core.Store`: what the Python class `TiraStore` is made of.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::blocking::blocking;
-use super::convert;
+use super::convert::{self, borrow, dialect, field, in_batch, not_text, schedule_entry, seconds};
+use super::rows::{Damaged, Found, ProgramFields, found, program_fields, row_dict};
 use crate::error::{Error, Result};
-use crate::identity::dialect::Dialect;
-use crate::measurement::{Measurement, Outcome};
+use crate::measurement::Measurement;
 use crate::storage::export::Format;
-use crate::storage::programs::{NewProgram, Program};
-use crate::storage::records::{NewRecord, Page, Record, RecordOfProgram, Recorder};
+use crate::storage::programs::NewProgram;
+use crate::storage::records::{NewRecord, Page, Recorder};
 use crate::storage::result_json;
 use crate::storage::sharing::Sharing;
 use crate::store::{Options, Store as Core};
-
-/// Fields of a `LookupResult`, in its order.
-type Found = (bool, Option<Vec<f64>>, String, String, String, String, String, String);
 
 #[pyclass(frozen, module = "tirastore._core")]
 pub(super) struct Store {
@@ -95,10 +91,6 @@ impl Store {
         self.core.close();
     }
 
-    fn check_writes(&self) -> PyResult<()> {
-        Ok(self.core.check_writes()?)
-    }
-
     fn lookup(&self, py: Python<'_>, source: &str, schedule: &str) -> PyResult<Option<Found>> {
         blocking(py, |interrupt| self.core.lookup(source, schedule, interrupt)?.map(found).transpose())
     }
@@ -107,6 +99,7 @@ impl Store {
         blocking(py, |interrupt| self.core.contains(source, schedule, interrupt))
     }
 
+    #[allow(clippy::needless_pass_by_value)] // extracted by value
     fn lookup_many(&self, py: Python<'_>, pairs: Vec<(String, String)>) -> PyResult<Vec<Option<Found>>> {
         blocking(py, |interrupt| {
             let rows = self.core.lookup_many(&borrow(&pairs), interrupt)?;
@@ -114,6 +107,7 @@ impl Store {
         })
     }
 
+    #[allow(clippy::needless_pass_by_value)] // extracted by value
     fn contains_many(&self, py: Python<'_>, pairs: Vec<(String, String)>) -> PyResult<Vec<bool>> {
         blocking(py, |interrupt| self.core.contains_many(&borrow(&pairs), interrupt))
     }
@@ -183,21 +177,17 @@ impl Store {
         blocking(py, |interrupt| self.core.record_batch(&measurements, list, overwrite, interrupt))
     }
 
-    fn get_program_source(
-        &self,
-        py: Python<'_>,
-        program_name: &str,
-    ) -> PyResult<Vec<(String, String, String)>> {
+    fn get_program_source(&self, py: Python<'_>, program_name: &str) -> PyResult<Vec<ProgramFields>> {
         let programs = blocking(py, |interrupt| self.core.programs_named(program_name, interrupt))?;
         Ok(programs.into_iter().map(program_fields).collect())
     }
 
-    fn get_program(&self, py: Python<'_>, program_hash: &str) -> PyResult<Option<(String, String, String)>> {
+    fn get_program(&self, py: Python<'_>, program_hash: &str) -> PyResult<Option<ProgramFields>> {
         let program = blocking(py, |interrupt| self.core.program(program_hash, interrupt))?;
         Ok(program.map(program_fields))
     }
 
-    fn get_all_programs(&self, py: Python<'_>) -> PyResult<Vec<(String, String, String)>> {
+    fn get_all_programs(&self, py: Python<'_>) -> PyResult<Vec<ProgramFields>> {
         let programs = blocking(py, |interrupt| self.core.programs(interrupt))?;
         Ok(programs.into_iter().map(program_fields).collect())
     }
@@ -214,11 +204,7 @@ impl Store {
     }
 
     /// The records that can be decoded, and (key, cause) of those that cannot.
-    fn get_program_records(
-        &self,
-        py: Python<'_>,
-        source: &str,
-    ) -> PyResult<(Vec<Found>, Vec<(String, String)>)> {
+    fn get_program_records(&self, py: Python<'_>, source: &str) -> PyResult<(Vec<Found>, Vec<Damaged>)> {
         blocking(py, |interrupt| {
             let (mut good, mut damaged) = (Vec::new(), Vec::new());
             for row in self.core.program_records(source, interrupt)? {
@@ -269,7 +255,7 @@ impl Store {
         })
     }
 
-    /// Rows of (key, schedule, result_json) as they are, unchecked: for the original's internal `Store`.
+    /// Rows of (key, schedule, result) as they are, unchecked: for the original's internal `Store`.
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // the original's; extracted by value
     fn put_raw(
         &self,
@@ -335,7 +321,6 @@ impl Store {
         blocking(py, |interrupt| self.core.set_meta(name, value, interrupt))
     }
 
-    #[pyo3(signature = (backup_path))]
     #[allow(clippy::needless_pass_by_value)] // extracted by value
     fn backup(&self, py: Python<'_>, backup_path: Option<PathBuf>) -> PyResult<PathBuf> {
         blocking(py, |interrupt| self.core.backup(backup_path.as_deref(), interrupt))
@@ -348,95 +333,4 @@ impl Store {
         let exported = blocking(py, |interrupt| self.core.export(&output_path, format, interrupt))?;
         Ok((exported.path, exported.damaged))
     }
-}
-
-/// A duration given in seconds: positive and finite.
-pub(super) fn seconds(name: &str, value: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(value).ok().filter(|duration| !duration.is_zero()).ok_or_else(|| {
-        Error::InvalidArgument(format!("{name} must be a positive number of seconds, got {value}"))
-    })
-}
-
-fn dialect(name: &str) -> Result<Dialect> {
-    Dialect::from_name(name).ok_or_else(|| {
-        Error::InvalidArgument(format!(
-            "dialects: unknown dialect {name:?}; there are \"tiralib\", \"percomp\", \"rl1\", \"looper\", \"master\""
-        ))
-    })
-}
-
-fn found(record: Record) -> Result<Found> {
-    let outcome = result_json::decode(&record.result_json)
-        .map_err(|cause| Error::CorruptRecord { key: record.key, cause })?;
-    Ok((
-        outcome.is_legal,
-        outcome.execution_times,
-        record.schedule,
-        record.hostname,
-        record.username,
-        record.creation_date,
-        record.update_date,
-        record.source_project,
-    ))
-}
-
-fn borrow(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
-    pairs.iter().map(|(source, schedule)| (source.as_str(), schedule.as_str())).collect()
-}
-
-fn program_fields(program: Program) -> (String, String, String) {
-    (program.program_hash, program.program_name, program.source_code)
-}
-
-fn row_dict<'py>(py: Python<'py>, row: &RecordOfProgram) -> PyResult<Bound<'py, PyDict>> {
-    let RecordOfProgram { record, program_name, source_code } = row;
-    let dict = PyDict::new(py);
-    dict.set_item("key", &record.key)?;
-    dict.set_item("program_hash", &record.program_hash)?;
-    dict.set_item("schedule", &record.schedule)?;
-    dict.set_item("result_json", &record.result_json)?;
-    dict.set_item("hostname", &record.hostname)?;
-    dict.set_item("username", &record.username)?;
-    dict.set_item("creation_date", &record.creation_date)?;
-    dict.set_item("update_date", &record.update_date)?;
-    dict.set_item("source_project", &record.source_project)?;
-    dict.set_item("program_name", program_name)?;
-    dict.set_item("source_code", source_code)?;
-    Ok(dict)
-}
-
-/// Converts every entry of a batch; an error says which entry it is in.
-fn in_batch<T>(
-    list: &'static str,
-    entries: &Bound<'_, PyList>,
-    convert: impl Fn(&Bound<'_, PyAny>) -> Result<T>,
-) -> Result<Vec<T>> {
-    entries
-        .iter()
-        .enumerate()
-        .map(|(index, entry)| {
-            convert(&entry).map_err(|error| Error::InBatch { list, index, source: Box::new(error) })
-        })
-        .collect()
-}
-
-/// An entry of `record_many`: a dict with a schedule, its verdict, and its times unless there are none.
-fn schedule_entry(entry: &Bound<'_, PyAny>) -> Result<(String, Outcome)> {
-    let dict =
-        entry.cast::<PyDict>().map_err(|_| Error::WrongType("each entry must be a dict".to_owned()))?;
-    let item = |name: &'static str| dict.get_item(name).ok().flatten();
-    let required = |name: &'static str| item(name).ok_or_else(|| Error::MissingField(name.to_owned()));
-    let schedule = required("tiralib_schedule_string")?;
-    let schedule = schedule.extract().map_err(|_| not_text("tiralib_schedule_string"))?;
-    Ok((schedule, convert::outcome(&required("is_legal")?, item("execution_times").as_ref())?))
-}
-
-fn field<'py>(entry: &Bound<'py, PyAny>, name: &str) -> Result<Bound<'py, PyAny>> {
-    entry
-        .getattr(name)
-        .map_err(|_| Error::WrongType(format!("each entry must be a Measurement; this one has no {name}")))
-}
-
-fn not_text(name: &str) -> Error {
-    Error::WrongType(format!("{name} must be a str without lone surrogates"))
 }

@@ -1,0 +1,90 @@
+# Everything a developer, a newcomer or CI runs. `make help` lists it.
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
+# Crates that link the extension's own test binaries need the interpreter's library at run time.
+PYTHON_LIBRARIES = $(shell $(PY) -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
+
+export PYO3_PYTHON := $(abspath $(PY))
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: demo
+demo: $(VENV)/demo ## Build, install into .venv, measure real programs and show the result (3 minutes)
+	$(VENV)/bin/tirastore demo --dir demo
+
+.PHONY: test
+test: lint test-rust test-python ## Lints and all tests: cargo with and without Python, pytest, doctests
+
+.PHONY: test-rust
+test-rust: $(VENV)/test
+	cargo test --quiet --no-default-features --features mutations
+	LD_LIBRARY_PATH="$(PYTHON_LIBRARIES)" cargo test --quiet
+
+.PHONY: test-python
+test-python: $(VENV)/test
+	$(PY) -m pytest -q
+
+.PHONY: lint
+lint: $(VENV)/test ## rustfmt, clippy, ruff, mypy, stubtest, shellcheck: warnings are errors
+	cargo fmt --check
+	cargo clippy --quiet --all-targets --no-default-features --features mutations -- -D warnings
+	cargo clippy --quiet --all-targets -- -D warnings
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/ruff format --quiet --check .
+	$(VENV)/bin/mypy
+	$(PY) -m mypy.stubtest tirastore._core
+	git ls-files -z '*.sh' '.ci/*' | xargs -0 $(VENV)/bin/shellcheck
+
+.PHONY: fmt
+fmt: $(VENV)/test ## Format Rust and Python
+	cargo fmt
+	$(VENV)/bin/ruff check --quiet --fix .
+	$(VENV)/bin/ruff format --quiet .
+
+.PHONY: bench
+bench: ## Criterion benches of normal forms and hashes
+	cargo bench --no-default-features --bench identity
+
+.PHONY: coverage
+coverage: $(VENV)/test .tools/bin/cargo-tarpaulin ## Report the coverage of Rust and Python
+	.tools/bin/cargo-tarpaulin --engine ptrace --no-default-features --features mutations \
+	    --exclude-files 'fuzz/*' 'benches/*' 'tests/*' 'src/python/*' --out Stdout --skip-clean
+	$(PY) -m pytest -q --cov=tirastore --cov-report=term-missing:skip-covered
+
+.tools/bin/cargo-tarpaulin:
+	cargo install --quiet --locked --root .tools --version 0.37.5 cargo-tarpaulin
+
+.PHONY: clean
+clean: ## Remove what the commands above made, the demo's store included
+	rm -rf target $(VENV) .tools demo build tirastore/_core*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A missing prerequisite is one line.
+.PHONY: prerequisites
+prerequisites:
+	@command -v cargo >/dev/null || { echo "missing: a Rust toolchain (cargo, rustc >= 1.89), see https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { echo "missing: a C compiler (cc)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	    || { echo "missing: Python >= 3.11; name one with: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	    || { echo "missing: Python's venv module (Debian: apt-get install python3-venv)"; exit 1; }
+
+$(VENV)/bin/maturin: | prerequisites
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'maturin>=1.9,<2.0'
+
+# One stamp for each set of extras that is installed, newer than everything the extension is built from.
+$(VENV)/demo: $(SOURCES) $(VENV)/bin/maturin
+	$(VENV)/bin/maturin develop --quiet --release --extras demo
+	@touch $@
+
+$(VENV)/test: $(SOURCES) $(VENV)/bin/maturin
+	$(VENV)/bin/maturin develop --quiet --release --extras demo,test
+	@touch $@

@@ -1,0 +1,54 @@
+//! Rows of the store as Python gets them: tuples that become dataclasses, and dicts of columns.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::error::{Error, Result};
+use crate::storage::programs::Program;
+use crate::storage::records::{Record, RecordOfProgram};
+use crate::storage::result_json;
+
+/// Fields of a `LookupResult`, in its order.
+pub(super) type Found = (bool, Option<Vec<f64>>, String, String, String, String, String, String);
+
+/// Key of a damaged record, and what is wrong with it.
+pub(super) type Damaged = (String, String);
+
+/// Hash, first name and source of a program.
+pub(super) type ProgramFields = (String, String, String);
+
+pub(super) fn found(record: Record) -> Result<Found> {
+    let outcome = result_json::decode(&record.result_json)
+        .map_err(|cause| Error::CorruptRecord { key: record.key, cause })?;
+    Ok((
+        outcome.is_legal,
+        outcome.execution_times,
+        record.schedule,
+        record.hostname,
+        record.username,
+        record.creation_date,
+        record.update_date,
+        record.source_project,
+    ))
+}
+
+pub(super) fn program_fields(program: Program) -> ProgramFields {
+    (program.program_hash, program.program_name, program.source_code)
+}
+
+pub(super) fn row_dict<'py>(py: Python<'py>, row: &RecordOfProgram) -> PyResult<Bound<'py, PyDict>> {
+    let RecordOfProgram { record, program_name, source_code } = row;
+    let dict = PyDict::new(py);
+    dict.set_item("key", &record.key)?;
+    dict.set_item("program_hash", &record.program_hash)?;
+    dict.set_item("schedule", &record.schedule)?;
+    dict.set_item("result_json", &record.result_json)?;
+    dict.set_item("hostname", &record.hostname)?;
+    dict.set_item("username", &record.username)?;
+    dict.set_item("creation_date", &record.creation_date)?;
+    dict.set_item("update_date", &record.update_date)?;
+    dict.set_item("source_project", &record.source_project)?;
+    dict.set_item("program_name", program_name)?;
+    dict.set_item("source_code", source_code)?;
+    Ok(dict)
+}

@@ -1,0 +1,77 @@
+//! Copies of a whole store: backups and exports.
+
+use std::path::{Path, PathBuf};
+
+use super::open::{parent, resolve};
+use super::{Store, between};
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::lock::Interrupt;
+use crate::mutation;
+use crate::storage::export::{self, Format};
+use crate::storage::{backup, connection};
+
+/// What [`Store::export`] made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// The file.
+    pub path: PathBuf,
+    /// Number of records that could not be exported as they are.
+    pub damaged: u64,
+}
+
+impl Store {
+    /// Copies one consistent state of the store to `target`, or to `<stem>_<UTC time>.db` beside it, replacing what
+    /// is there once the copy is complete. Answers where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] where `target` is the store itself, and those of reading and of files.
+    pub fn backup(&self, target: Option<&Path>, interrupt: &dyn Interrupt) -> Result<PathBuf> {
+        let target = match target {
+            Some(target) => resolve(target)?,
+            None => self.default_backup_path(),
+        };
+        if target == self.db_path() {
+            let text = format!("backup_path is the store itself: {}", target.display());
+            return Err(Error::InvalidArgument(text));
+        }
+        let aside = self.copy_aside(parent(&target), interrupt)?;
+        backup::publish(aside, &target, self.sharing.file_mode())?;
+        Ok(target)
+    }
+
+    fn default_backup_path(&self) -> PathBuf {
+        let stem = self.db_path().file_stem().unwrap_or_default().to_string_lossy();
+        self.db_path().with_file_name(format!("{stem}_{}.db", clock::now_compact()))
+    }
+
+    fn copy_aside(&self, directory: &Path, interrupt: &dyn Interrupt) -> Result<tempfile::NamedTempFile> {
+        if mutation::off("copy-through-sqlite") {
+            let failed = |source| Error::io(directory, "copying to")(source);
+            let aside = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+            std::fs::copy(self.db_path(), aside.path()).map_err(failed)?;
+            return Ok(aside);
+        }
+        self.read(interrupt, |snapshot| {
+            backup::copy_aside(snapshot.connection(), directory, &mut || between(snapshot, interrupt))
+        })
+    }
+
+    /// Writes everything to `target`, which is replaced once the export is complete.
+    ///
+    /// It is read from a private copy, so that workers wait for a file copy and not for JSON; the copy lies beside
+    /// `target` until the export ends.
+    pub fn export(&self, target: &Path, format: Format, interrupt: &dyn Interrupt) -> Result<Exported> {
+        let path = resolve(target)?;
+        let copy = self.copy_aside(parent(&path), interrupt)?;
+        let snapshot = connection::open_immutable(copy.path())?;
+        let aside = tempfile::Builder::new()
+            .prefix(".tirastore-export-")
+            .tempfile_in(parent(&path))
+            .map_err(Error::io(parent(&path), "creating a file in"))?;
+        let damaged = export::write(&snapshot, self.db_path(), aside.as_file(), &path, format)?;
+        backup::publish(aside, &path, self.sharing.file_mode())?;
+        Ok(Exported { path, damaged })
+    }
+}

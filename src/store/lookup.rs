@@ -1,0 +1,91 @@
+//! Asking before measuring.
+
+use super::Store;
+use super::record::SourceHashes;
+use crate::error::Result;
+use crate::identity::{HexDigest, key, program};
+use crate::lock::Interrupt;
+use crate::storage::programs::{self, Program};
+use crate::storage::records::{self, Record, RecordOfProgram};
+
+impl Store {
+    /// The record of a schedule of a program.
+    pub fn lookup(&self, source: &str, schedule: &str, interrupt: &dyn Interrupt) -> Result<Option<Record>> {
+        let key = key_of(source, schedule);
+        self.read(interrupt, |snapshot| {
+            records::get(snapshot.connection(), &self.place.db_path, key.as_str())
+        })
+    }
+
+    /// The records of many (source, schedule) pairs, in their order, from one read.
+    pub fn lookup_many(
+        &self,
+        pairs: &[(&str, &str)],
+        interrupt: &dyn Interrupt,
+    ) -> Result<Vec<Option<Record>>> {
+        let keys = keys_of(pairs);
+        self.read(interrupt, |snapshot| {
+            keys.iter()
+                .map(|key| records::get(snapshot.connection(), &self.place.db_path, key.as_str()))
+                .collect()
+        })
+    }
+
+    /// Is a schedule of a program recorded?
+    pub fn contains(&self, source: &str, schedule: &str, interrupt: &dyn Interrupt) -> Result<bool> {
+        let key = key_of(source, schedule);
+        self.read(interrupt, |snapshot| {
+            records::exists(snapshot.connection(), &self.place.db_path, key.as_str())
+        })
+    }
+
+    /// Which of many (source, schedule) pairs are recorded, in their order, from one read.
+    pub fn contains_many(&self, pairs: &[(&str, &str)], interrupt: &dyn Interrupt) -> Result<Vec<bool>> {
+        let keys = keys_of(pairs);
+        self.read(interrupt, |snapshot| {
+            keys.iter()
+                .map(|key| records::exists(snapshot.connection(), &self.place.db_path, key.as_str()))
+                .collect()
+        })
+    }
+
+    /// Every program recorded under `program_name`, ordered by hash.
+    pub fn programs_named(&self, program_name: &str, interrupt: &dyn Interrupt) -> Result<Vec<Program>> {
+        self.read(interrupt, |snapshot| {
+            programs::by_name(snapshot.connection(), &self.place.db_path, program_name)
+        })
+    }
+
+    /// Every program, ordered by name and hash.
+    pub fn programs(&self, interrupt: &dyn Interrupt) -> Result<Vec<Program>> {
+        self.read(interrupt, |snapshot| programs::all(snapshot.connection(), &self.place.db_path))
+    }
+
+    /// Every record of a program given by its source, oldest first.
+    pub fn program_records(&self, source: &str, interrupt: &dyn Interrupt) -> Result<Vec<RecordOfProgram>> {
+        self.program_records_by_hash(program::hash(source).as_str(), interrupt)
+    }
+
+    /// Every record of a program given by its hash, oldest first.
+    pub fn program_records_by_hash(
+        &self,
+        hash: &str,
+        interrupt: &dyn Interrupt,
+    ) -> Result<Vec<RecordOfProgram>> {
+        self.read(interrupt, |snapshot| records::of_program(snapshot.connection(), &self.place.db_path, hash))
+    }
+
+    /// The program with this hash.
+    pub fn program(&self, hash: &str, interrupt: &dyn Interrupt) -> Result<Option<Program>> {
+        self.read(interrupt, |snapshot| programs::get(snapshot.connection(), &self.place.db_path, hash))
+    }
+}
+
+fn key_of(source: &str, schedule: &str) -> HexDigest {
+    key::make_key(program::hash(source).as_str(), schedule)
+}
+
+fn keys_of(pairs: &[(&str, &str)]) -> Vec<HexDigest> {
+    let mut hashes = SourceHashes::default();
+    pairs.iter().map(|(source, schedule)| key::make_key(hashes.of(source).as_str(), schedule)).collect()
+}

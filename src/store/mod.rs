@@ -1,0 +1,118 @@
+//! The store: identity, lock, reads and storage joined into the API that the Python package shows.
+//!
+//! Every call may fail as the lock, the file system or SQLite fail; what a call adds to that is said where it stands.
+
+mod admin;
+mod copies;
+mod lookup;
+mod open;
+mod record;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use copies::Exported;
+pub use open::Options;
+
+use crate::error::{Error, Result};
+use crate::identity::dialect::Dialect;
+use crate::lock::{self, Access, Interrupt, Place, Tenure};
+use crate::reads::{self, ReadMode, Snapshot};
+use crate::storage::records::Recorder;
+use crate::storage::schema;
+use crate::storage::sharing::Sharing;
+
+/// An open store. It holds no file open between calls, so it may be used from threads and after a fork.
+#[derive(Debug)]
+pub struct Store {
+    place: Place,
+    read_mode: ReadMode,
+    /// Why writing is not possible, apart from the CPU check.
+    read_only: Option<String>,
+    recorder: Recorder,
+    dialects: Vec<Dialect>,
+    sharing: Sharing,
+    cpu_mismatch: Option<String>,
+    writes_allowed: bool,
+    /// Our tables and indexes are there: checked once, at the first write.
+    has_additions: AtomicBool,
+    closed: AtomicBool,
+}
+
+impl Store {
+    fn read<T>(&self, interrupt: &dyn Interrupt, work: impl FnMut(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        self.check_open()?;
+        reads::read(&self.place, self.read_mode, interrupt, work)
+    }
+
+    fn write<T>(&self, interrupt: &dyn Interrupt, mut work: impl FnMut(&Tenure) -> Result<T>) -> Result<T> {
+        self.check_open()?;
+        self.check_writes()?;
+        let value = lock::run(&self.place, Access::Write, interrupt, |tenure| {
+            if !self.has_additions.load(Ordering::Relaxed) {
+                schema::create_additions(tenure.connection(), &self.place.db_path)?;
+            }
+            work(tenure)
+        })?;
+        self.has_additions.store(true, Ordering::Relaxed);
+        Ok(value)
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Error::Closed { path: self.place.db_path.clone() });
+        }
+        Ok(())
+    }
+
+    /// Fails where this store may not be written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadOnly`] or [`Error::CpuMismatch`].
+    pub fn check_writes(&self) -> Result<()> {
+        match &self.read_only {
+            Some(why) => Err(Error::ReadOnly { path: self.place.db_path.clone(), why: why.clone() }),
+            None if !self.writes_allowed => Err(Error::CpuMismatch),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the use of this store: later calls fail.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Has it been closed?
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// The database file, symbolic links resolved.
+    #[must_use]
+    pub fn db_path(&self) -> &Path {
+        &self.place.db_path
+    }
+
+    /// May records be written?
+    #[must_use]
+    pub fn writes_allowed(&self) -> bool {
+        self.writes_allowed
+    }
+
+    /// How the store's kind of node differs from this one, a line for each difference; `None` where it does not, or
+    /// where the caller allowed it.
+    #[must_use]
+    pub fn cpu_mismatch(&self) -> Option<&str> {
+        self.cpu_mismatch.as_deref()
+    }
+}
+
+/// Called between the pieces of a long read: lets the caller stop it, and shows waiters that it is alive.
+fn between(snapshot: &Snapshot<'_>, interrupt: &dyn Interrupt) -> Result<()> {
+    if interrupt.pending() {
+        return Err(Error::Interrupted);
+    }
+    snapshot.renew()
+}

@@ -1,0 +1,231 @@
+//! Opening and creating a store.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::Store;
+use crate::error::{Error, Result};
+use crate::identity::dialect::Dialect;
+use crate::lock::{self, HardLink, Interrupt, Locking, Place};
+use crate::machine;
+use crate::reads::ReadMode;
+use crate::storage::meta::{self, Machine};
+use crate::storage::records::Recorder;
+use crate::storage::sharing::Sharing;
+use crate::storage::{birth, schema};
+
+/// How a store is opened. The defaults are those of the Python constructor.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The database file; created with its directory if missing.
+    pub db_path: PathBuf,
+    /// Written to every record.
+    pub source_project: String,
+    /// CPU model to create the store for, or to pass for; `None` = of this machine.
+    pub cpu_model: Option<String>,
+    /// CPUs per Slurm task, likewise.
+    pub slurm_cpus: Option<String>,
+    /// Allow writes although the store belongs to another kind of node.
+    pub allow_cpu_mismatch: bool,
+    /// Break a lock that was unchanged for this long.
+    pub stale_lock_timeout: Duration,
+    /// Give up waiting for the lock after this long.
+    pub lock_timeout: Duration,
+    /// Never write.
+    pub read_only: bool,
+    /// Who else may use what is created.
+    pub sharing: Sharing,
+    /// Dialects of schedules that may be recorded.
+    pub dialects: Vec<Dialect>,
+    /// The caller holds the lock: take none.
+    pub locked_by_caller: bool,
+}
+
+impl Options {
+    /// Opens the store at `db_path` with the defaults.
+    #[must_use]
+    pub fn new(db_path: impl Into<PathBuf>) -> Self {
+        Self {
+            db_path: db_path.into(),
+            source_project: String::new(),
+            cpu_model: None,
+            slurm_cpus: None,
+            allow_cpu_mismatch: false,
+            stale_lock_timeout: Duration::from_secs(600),
+            lock_timeout: Duration::from_secs(600),
+            read_only: false,
+            sharing: Sharing::NewOnly,
+            dialects: vec![Dialect::Tiralib],
+            locked_by_caller: false,
+        }
+    }
+}
+
+impl Store {
+    /// Opens a store, creating it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAStore`] and [`Error::UnknownSchema`] for files that are something else, [`Error::Missing`] for
+    /// a missing one with `read_only`, and those of the lock.
+    pub fn open(options: Options, interrupt: &dyn Interrupt) -> Result<Self> {
+        let db_path = resolve(&options.db_path)?;
+        if !options.read_only {
+            options.sharing.prepare_parent(&db_path)?;
+        }
+        let read_only = why_read_only(&db_path, options.read_only);
+        let read_mode = match parent(&db_path) {
+            directory if is_writable(directory) => ReadMode::Locked,
+            _ => ReadMode::Validated,
+        };
+        let lock_path = lock::lock_path(&db_path);
+        if lock_path.is_dir() {
+            return Err(Error::Sealed { path: lock_path });
+        }
+        let locking = if options.locked_by_caller {
+            Locking::HeldByCaller
+        } else {
+            lock::sweep(&lock_path);
+            Locking::HardLink(HardLink {
+                path: lock_path,
+                mode: options.sharing.file_mode(),
+                stale_timeout: options.stale_lock_timeout,
+                outwait_old_claims: false,
+            })
+        };
+        let place = Place { db_path, locking, lock_timeout: options.lock_timeout };
+        let here = Machine {
+            cpu_model: options.cpu_model.unwrap_or_else(machine::cpu_model),
+            slurm_cpus: options.slurm_cpus.unwrap_or_else(machine::slurm_cpus),
+        };
+        let mut store = Self {
+            place,
+            read_mode,
+            read_only,
+            recorder: Recorder {
+                hostname: machine::hostname(),
+                username: machine::username(),
+                source_project: options.source_project,
+            },
+            dialects: options.dialects,
+            sharing: options.sharing,
+            cpu_mismatch: None,
+            writes_allowed: true,
+            has_additions: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        };
+        store.create_if_missing(&here, interrupt)?;
+        let of_store = store.check_and_describe(interrupt)?;
+        store.cpu_mismatch = mismatch(&of_store, &here);
+        store.writes_allowed =
+            store.read_only.is_none() && (store.cpu_mismatch.is_none() || options.allow_cpu_mismatch);
+        if options.allow_cpu_mismatch {
+            store.cpu_mismatch = None;
+        }
+        Ok(store)
+    }
+
+    fn create_if_missing(&self, here: &Machine, interrupt: &dyn Interrupt) -> Result<()> {
+        let path = &self.place.db_path;
+        if !is_missing_or_empty(path)? || self.read_only.is_some() {
+            return Ok(());
+        }
+        lock::locked(&self.place, interrupt, || {
+            // Another process may have been first.
+            match (path.exists(), is_missing_or_empty(path)?) {
+                (_, false) => Ok(()),
+                (false, _) => birth::create(path, here, self.sharing),
+                (true, _) => birth::fill_empty(path, here),
+            }
+        })
+    }
+
+    /// What the store says it was created for, once it is sure that it is one.
+    fn check_and_describe(&self, interrupt: &dyn Interrupt) -> Result<StoredMachine> {
+        let path = &self.place.db_path;
+        if !path.exists() {
+            return Err(Error::Missing { path: path.clone() });
+        }
+        // Before SQLite sees it: a foreign file must not even have its journal rolled back.
+        match schema::file_kind(path)? {
+            schema::FileKind::Database => {}
+            schema::FileKind::Foreign(why) => {
+                return Err(Error::NotAStore { path: path.clone(), why: why.to_owned() });
+            }
+            schema::FileKind::Empty => {
+                return Err(Error::NotAStore { path: path.clone(), why: "it is empty".to_owned() });
+            }
+        }
+        self.read(interrupt, |snapshot| {
+            schema::check(snapshot.connection(), path)?;
+            Ok(StoredMachine {
+                cpu_model: meta::get(snapshot.connection(), path, "cpu_model")?,
+                slurm_cpus: meta::get(snapshot.connection(), path, "slurm_cpus")?,
+            })
+        })
+    }
+}
+
+struct StoredMachine {
+    cpu_model: Option<String>,
+    slurm_cpus: Option<String>,
+}
+
+fn mismatch(of_store: &StoredMachine, here: &Machine) -> Option<String> {
+    let repr = crate::identity::text::python_repr;
+    let mut lines = Vec::new();
+    if let Some(model) = of_store.cpu_model.as_deref().filter(|model| !model.is_empty())
+        && machine::comparable_cpu_model(model) != machine::comparable_cpu_model(&here.cpu_model)
+    {
+        lines.push(format!("  CPU model: DB={}  local={}", repr(model), repr(&here.cpu_model)));
+    }
+    if let Some(cpus) = of_store.slurm_cpus.as_deref().filter(|cpus| !cpus.is_empty() && *cpus != "N/A")
+        && cpus != here.slurm_cpus
+    {
+        lines.push(format!("  SLURM_CPUS_PER_TASK: DB={}  local={}", repr(cpus), repr(&here.slurm_cpus)));
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// The absolute path of a file that may not exist yet, its symbolic links resolved.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path).map_err(Error::io(path, "resolving"))?;
+    if let Ok(resolved) = absolute.canonicalize() {
+        return Ok(resolved);
+    }
+    match (absolute.parent().map(Path::canonicalize), absolute.file_name()) {
+        (Some(Ok(directory)), Some(name)) => Ok(directory.join(name)),
+        _ => Ok(absolute),
+    }
+}
+
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or_else(|| Path::new("/"))
+}
+
+fn is_writable(directory: &Path) -> bool {
+    use nix::unistd::{AccessFlags, access};
+    access(directory, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
+}
+
+fn why_read_only(db_path: &Path, requested: bool) -> Option<String> {
+    use nix::unistd::{AccessFlags, access};
+    if requested {
+        return Some("it was opened with read_only=True".to_owned());
+    }
+    if !is_writable(parent(db_path)) {
+        return Some(format!("you may not create files in {}", parent(db_path).display()));
+    }
+    let file_refused = db_path.exists() && access(db_path, AccessFlags::W_OK).is_err();
+    file_refused.then(|| "you may not write the file; ask its owner to run chmod 0666 on it".to_owned())
+}
+
+fn is_missing_or_empty(path: &Path) -> Result<bool> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(metadata.len() == 0),
+        Ok(_) => Err(Error::NotAStore { path: path.to_path_buf(), why: "it is no regular file".to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(Error::Io { path: path.to_path_buf(), action: "looking at", source }),
+    }
+}
