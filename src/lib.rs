@@ -23,6 +23,7 @@ mod mutation;
 #[cfg(feature = "python")]
 mod python;
 pub mod reads;
+mod scratch;
 pub mod storage;
 pub mod store;
 

@@ -19,7 +19,7 @@ use super::stale::Watch;
 use super::wait::{Patience, Wait};
 use crate::error::{Error, Result};
 use crate::mutation;
-use crate::{clock, machine};
+use crate::{clock, scratch};
 
 /// Lock files are padded to this size, so that a renewal replaces all of one by one write of equal length.
 const PAYLOAD_BYTES: usize = 512;
@@ -190,7 +190,9 @@ impl HardLink {
             let _ = fs::hard_link(&aside, &self.path);
         }
         let _ = fs::remove_file(&aside);
-        sweep(&self.path);
+        if let Some(directory) = self.path.parent() {
+            scratch::sweep(directory);
+        }
         Ok(())
     }
 
@@ -231,26 +233,10 @@ fn is_ambiguous(error: &io::Error) -> bool {
     )
 }
 
-/// A name of this process beside the lock, in the original's pattern `.lock_<host>_<pid>_<random>`.
+/// A name of this process beside the lock.
 fn scratch_path(lock_path: &Path, kind: &str) -> PathBuf {
     let random: u64 = rand::rng().random();
-    lock_path.with_file_name(format!(".lock_{}_{}_{kind}{random:016x}", machine::hostname(), process::id()))
-}
-
-/// Removes temporary lock files of processes of this host that have ended. At worst such a file belongs to a client
-/// in another container of the same host name: its `link()` then fails once and it tries again.
-pub(crate) fn sweep(lock_path: &Path) {
-    let Some(directory) = lock_path.parent() else { return };
-    let prefix = format!(".lock_{}_", machine::hostname());
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid =
-            name.to_str().and_then(|name| name.strip_prefix(&prefix)).and_then(|rest| rest.split('_').next());
-        let Some(pid) = pid.and_then(|pid| pid.parse::<i32>().ok()).filter(|&pid| pid > 0) else { continue };
-        if nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
+    lock_path.with_file_name(format!("{}{kind}{random:016x}", scratch::lock_prefix()))
 }
 
 /// The temporary file whose second name becomes the lock.

@@ -11,7 +11,6 @@ mod stale;
 mod tenure;
 mod wait;
 
-pub(crate) use hardlink::sweep;
 pub use hardlink::{HardLink, Held};
 pub use path::lock_path;
 pub(crate) use tenure::locked;

@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 
 use super::{birth, connection};
 use crate::error::{Error, Result};
+use crate::scratch;
 
 /// Pages between two calls of `between`: 16 MB at the usual page size.
 const PAGES_PER_STEP: i32 = 4096;
@@ -26,10 +27,7 @@ pub(crate) fn copy_aside(
     directory: &Path,
     between: &mut dyn FnMut() -> Result<()>,
 ) -> Result<NamedTempFile> {
-    let aside = tempfile::Builder::new()
-        .prefix(".tirastore-copy-")
-        .tempfile_in(directory)
-        .map_err(Error::io(directory, "creating a file in"))?;
+    let aside = scratch::file_in(directory)?;
     let failed = |error| Error::sqlite(aside.path(), "copying the database")(error);
     let mut target = connection::create(aside.path())?;
     target.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=FULL;").map_err(failed)?;

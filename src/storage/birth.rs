@@ -8,6 +8,7 @@ use super::meta::Machine;
 use super::sharing::Sharing;
 use super::{connection, meta, schema};
 use crate::error::{Error, Result};
+use crate::scratch;
 
 /// Creates the store at `path`, under its lock. It is built aside, synced, and given its name as the last step: a
 /// crash leaves no half-made store.
@@ -17,10 +18,7 @@ use crate::error::{Error, Result};
 /// [`Error::Io`] and [`Error::Sqlite`]; nothing stands at `path` then.
 pub(crate) fn create(path: &Path, machine: &Machine, sharing: Sharing) -> Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    let aside = tempfile::Builder::new()
-        .prefix(".tirastore-new-")
-        .tempfile_in(directory)
-        .map_err(Error::io(directory, "creating a file in"))?;
+    let aside = scratch::file_in(directory)?;
     // Nobody else knows the file: no journal is needed, only that all of it is on the disk in the end.
     build(aside.path(), "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=FULL;", machine)?;
     fs::set_permissions(aside.path(), Permissions::from_mode(sharing.file_mode()))

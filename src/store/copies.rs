@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::open::{parent, resolve};
 use super::{Store, between};
-use crate::clock;
 use crate::error::{Error, Result};
 use crate::lock::Interrupt;
 use crate::mutation;
 use crate::storage::export::{self, Format};
 use crate::storage::{backup, connection};
+use crate::{clock, scratch};
 
 /// What [`Store::export`] made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,10 +66,7 @@ impl Store {
         let path = resolve(target)?;
         let copy = self.copy_aside(parent(&path), interrupt)?;
         let snapshot = connection::open_immutable(copy.path())?;
-        let aside = tempfile::Builder::new()
-            .prefix(".tirastore-export-")
-            .tempfile_in(parent(&path))
-            .map_err(Error::io(parent(&path), "creating a file in"))?;
+        let aside = scratch::file_in(parent(&path))?;
         let damaged = export::write(&snapshot, self.db_path(), aside.as_file(), &path, format)?;
         backup::publish(aside, &path, self.sharing.file_mode())?;
         Ok(Exported { path, damaged })

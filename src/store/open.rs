@@ -8,12 +8,12 @@ use super::Store;
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
 use crate::lock::{self, HardLink, Interrupt, Locking, Place};
-use crate::machine;
 use crate::reads::ReadMode;
 use crate::storage::meta::{self, Machine};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
 use crate::storage::{birth, schema};
+use crate::{machine, scratch};
 
 /// How a store is opened. The defaults are those of the Python constructor.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ impl Store {
         let locking = if options.locked_by_caller {
             Locking::HeldByCaller
         } else {
-            lock::sweep(&lock_path);
+            scratch::sweep(parent(&db_path));
             Locking::HardLink(HardLink {
                 path: lock_path,
                 mode: options.sharing.file_mode(),

@@ -1,0 +1,52 @@
+//! Temporary files beside a store. Their names tell which process made them, so that those of the dead can be swept.
+
+use std::fs;
+use std::path::Path;
+use std::process;
+
+use nix::errno::Errno;
+use nix::sys::signal;
+use nix::unistd::Pid;
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+use crate::machine;
+
+/// Files that become a lock; the original's pattern, so that its leftovers are swept, too.
+const LOCKS: &str = ".lock";
+/// Files that become a store, a backup or an export.
+const COPIES: &str = ".tirastore";
+
+/// Beginning of the names of this process's temporary lock files.
+pub(crate) fn lock_prefix() -> String {
+    prefix(LOCKS)
+}
+
+/// A new private file in `directory`, removed when dropped.
+pub(crate) fn file_in(directory: &Path) -> Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(&prefix(COPIES))
+        .tempfile_in(directory)
+        .map_err(Error::io(directory, "creating a file in"))
+}
+
+fn prefix(kind: &str) -> String {
+    format!("{kind}_{}_{}_", machine::hostname(), process::id())
+}
+
+/// Removes the temporary files in `directory` of processes of this host that have ended. At worst such a file belongs
+/// to a process in another container of the same host name: its next step fails once and is an error or a retry.
+pub(crate) fn sweep(directory: &Path) {
+    let host = machine::hostname();
+    let prefixes = [LOCKS, COPIES].map(|kind| format!("{kind}_{host}_"));
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let maker = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_str()));
+        let pid = maker.and_then(|rest| rest.split('_').next()).and_then(|pid| pid.parse::<i32>().ok());
+        let Some(pid) = pid.filter(|&pid| pid > 0) else { continue };
+        if signal::kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
