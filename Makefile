@@ -50,8 +50,9 @@ fmt: $(VENV)/test ## Format Rust and Python
 	$(VENV)/bin/ruff format --quiet .
 
 .PHONY: bench
-bench: ## Criterion benches of normal forms and hashes
-	cargo bench --no-default-features --bench identity
+bench: $(VENV)/test ## Normal forms beside plain SHA-256; single calls beside the original protocol
+	cargo bench --quiet --no-default-features --bench identity
+	$(PY) benches/original_protocol.py
 
 .PHONY: coverage
 coverage: $(VENV)/test .tools/bin/cargo-tarpaulin ## Report the coverage of Rust and Python

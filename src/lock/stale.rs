@@ -96,6 +96,15 @@ mod tests {
     }
 
     #[test]
+    fn without_restarts_a_paused_observer_breaks_a_live_lock() {
+        let broken = crate::mutation::without("watch-restarts", || {
+            let mut watch = Watch::new(T);
+            watch_steadily(&mut watch, "a", 0, 40) || watch.observe("a", at(1000), at(1000))
+        });
+        assert!(broken, "the promise holds without its mechanism: its test cannot fail");
+    }
+
+    #[test]
     fn a_scan_that_took_long_starts_again() {
         let mut watch = Watch::new(T);
         assert!(!watch_steadily(&mut watch, "a", 0, 70));
