@@ -31,7 +31,9 @@ TIMES = [0.5 + i / 1000 for i in range(30)]
 
 def schedule(number: int) -> str:
     """Return a schedule of usual length."""
-    return f"T3(L0,L1,L2,32,32,{number},comps=['comp00', 'comp01'])|P(L0,comps=['comp00', 'comp01'])"
+    return (
+        f"T3(L0,L1,L2,32,32,{number},comps=['comp00', 'comp01'])|P(L0,comps=['comp00', 'comp01'])"
+    )
 
 
 class Original:
@@ -42,7 +44,12 @@ class Original:
 
     def connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=5)
-        for pragma in ("journal_mode=DELETE", "busy_timeout=0", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=DELETE",
+            "busy_timeout=0",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
@@ -102,7 +109,8 @@ def main() -> None:
                     side(schedule(number))
                     sample.append((time.perf_counter() - began) * 1e3)
             mine, original = map(statistics.median, samples)
-            print(f"{name:8} ours {mine:7.3f}  original {original:7.3f}  ratio {original / mine:5.2f}")
+            ratio = original / mine
+            print(f"{name:8} ours {mine:7.3f}  original {original:7.3f}  ratio {ratio:5.2f}")
 
 
 if __name__ == "__main__":

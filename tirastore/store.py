@@ -24,6 +24,10 @@ __all__ = ["TiraStore"]
 _GLANCE_SECONDS = 2.0
 
 
+def _within_i64(number: int) -> int:
+    return min(max(number, 0), 2**63 - 1)
+
+
 class TiraStore:
     """A store of program measurements that many processes on many nodes share.
 
@@ -118,7 +122,6 @@ class TiraStore:
             "dialects": tuple(dialects),
         }
         self._core = _core.Store(Path(db_path), locked_by_caller=False, **arguments)
-        self.source_project = source_project
         self.allow_cpu_mismatch = allow_cpu_mismatch
         self._arguments = arguments
         if self._core.cpu_mismatch is not None:
@@ -277,7 +280,7 @@ class TiraStore:
             tiralib_schedule_string,
             is_legal,
             execution_times,
-            overwrite,
+            bool(overwrite),
         )
 
     def record_many(
@@ -321,7 +324,7 @@ class TiraStore:
         2
         """
         entries = [dict(entry) for entry in schedules]
-        return self._core.record_many(program_name, program_source_code, entries, overwrite)
+        return self._core.record_many(program_name, program_source_code, entries, bool(overwrite))
 
     def record_batch(self, measurements: Iterable[Measurement], overwrite: bool = False) -> int:
         """Record measurements of any programs in one transaction.
@@ -355,10 +358,15 @@ class TiraStore:
         ... ])
         2
         """
-        return self._core.record_batch(list(measurements), overwrite)
+        return self._core.record_batch(list(measurements), bool(overwrite))
 
     def get_program_source(self, program_name: str) -> list[dict[str, str]]:
         """Return the sources recorded under a name, ordered by hash.
+
+        Parameters
+        ----------
+        program_name : str
+            The name, first or further.
 
         Returns
         -------
@@ -463,10 +471,15 @@ class TiraStore:
         >>> store.put(key, program, schedule, '{"is_legal":false}')
         True
         """
-        return self._core.put(key, program_hash, schedule, result_json, overwrite)
+        return self._core.put(key, program_hash, schedule, result_json, bool(overwrite))
 
     def delete(self, key: str) -> bool:
         """Remove a record; its program stays.
+
+        Parameters
+        ----------
+        key : str
+            From :func:`~tirastore.make_key` or :meth:`keys`.
 
         Returns
         -------
@@ -545,7 +558,7 @@ class TiraStore:
         >>> getfixture("store").keys(limit=10)
         []
         """
-        return self._core.keys(max(limit, 0), max(offset, 0), after)
+        return self._core.keys(_within_i64(limit), _within_i64(offset), after)
 
     def backup(self, backup_path: str | Path | None = None) -> Path:
         """Copy one consistent state of the store, whatever writers are doing.
@@ -605,13 +618,32 @@ class TiraStore:
         return path
 
     def close(self) -> None:
-        """End the use of this store: later calls raise ``StoreClosedError``. May be repeated."""
+        """End the use of this store: later calls raise ``StoreClosedError``. May be repeated.
+
+        Examples
+        --------
+        >>> store = getfixture("store")
+        >>> store.close()
+        >>> store.count()
+        Traceback (most recent call last):
+        tirastore.errors.StoreClosedError: this store is closed: ...
+        """
         self._core.close()
 
     @property
     def db_path(self) -> Path:
         """The database file, symbolic links resolved."""
         return self._core.db_path
+
+    @property
+    def source_project(self) -> str:
+        """Project that is written to every record; it may be changed."""
+        return self._core.source_project
+
+    @source_project.setter
+    def source_project(self, source_project: str) -> None:
+        self._core.source_project = source_project
+        self._arguments["source_project"] = source_project
 
     @property
     def writes_allowed(self) -> bool:

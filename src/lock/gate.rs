@@ -1,4 +1,5 @@
-//! One thread at a time within a process: threads wait for each other here, without a request to the file server.
+//! What the threads of one process know of a lock without asking the file server: whether one of them is inside, and
+//! whether to let others go first.
 //!
 //! A gate belongs to a process id, so that a forked child neither waits for a thread that did not survive the fork
 //! nor opens a gate that its parent closed.
@@ -7,16 +8,28 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock;
 
 const GATES: usize = 1024;
-/// 0 = open, else the id of the process that closed it. A fixed table needs no registry that a fork could catch
-/// locked; two stores that share a gate only wait for each other, and no thread ever holds two.
-static TABLE: [AtomicU32; GATES] = [const { AtomicU32::new(0) }; GATES];
+/// A fixed table needs no registry that a fork could catch locked; two stores that share a slot only wait for each
+/// other, and no thread ever holds two.
+static TABLE: [Slot; GATES] =
+    [const { Slot { owner: AtomicU32::new(0), rest_until: AtomicU64::new(0) } }; GATES];
+
+#[derive(Debug)]
+struct Slot {
+    /// 0 = open, else the id of the process that closed it.
+    owner: AtomicU32,
+    /// Milliseconds since boot.
+    rest_until: AtomicU64,
+}
 
 /// The gate of one lock path in this process.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Gate(&'static AtomicU32);
+pub(crate) struct Gate(&'static Slot);
 
 impl Gate {
     /// The gate of the lock at `lock_path`, the same for every path to its directory.
@@ -31,13 +44,28 @@ impl Gate {
     /// Closes the gate, if it is open or was closed by a process that this one was forked from.
     pub(crate) fn try_close(self) -> Option<Closed> {
         let me = process::id();
-        let seen = self.0.load(Ordering::Acquire);
-        if seen == me {
+        let seen = self.0.owner.load(Ordering::Acquire);
+        if seen == me && !crate::mutation::off("gate") {
             return None;
         }
-        let won = self.0.compare_exchange(seen, me, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let won = self.0.owner.compare_exchange(seen, me, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         won.then_some(Closed { gate: self, owner: me })
     }
+
+    /// Keeps this process away from the lock for `time`, so that others get in.
+    pub(crate) fn rest_for(self, time: Duration) {
+        self.0.rest_until.store(milliseconds(clock::since_boot() + time), Ordering::Relaxed);
+    }
+
+    /// How long this process should still stay away.
+    pub(crate) fn rest_left(self) -> Duration {
+        let until = self.0.rest_until.load(Ordering::Relaxed);
+        Duration::from_millis(until.saturating_sub(milliseconds(clock::since_boot())))
+    }
+}
+
+fn milliseconds(since_boot: Duration) -> u64 {
+    u64::try_from(since_boot.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A closed gate; it opens when this is dropped by the process that closed it.
@@ -47,10 +75,16 @@ pub(crate) struct Closed {
     owner: u32,
 }
 
+impl Closed {
+    pub(crate) fn gate(&self) -> Gate {
+        self.gate
+    }
+}
+
 impl Drop for Closed {
     fn drop(&mut self) {
         if process::id() == self.owner {
-            self.gate.0.store(0, Ordering::Release);
+            self.gate.0.owner.store(0, Ordering::Release);
         }
     }
 }
@@ -70,10 +104,21 @@ mod tests {
     }
 
     #[test]
+    fn a_rest_ends_by_itself() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let gate = Gate::of(&directory.path().join("c.db.lock"));
+        assert!(gate.rest_left().is_zero());
+        gate.rest_for(Duration::from_millis(20));
+        assert!(!gate.rest_left().is_zero());
+        std::thread::sleep(gate.rest_left());
+        assert!(gate.rest_left().is_zero());
+    }
+
+    #[test]
     fn a_gate_closed_by_another_process_is_open_to_its_child() {
         let directory = tempfile::tempdir().expect("temporary directory");
         let gate = Gate::of(&directory.path().join("b.db.lock"));
-        gate.0.store(process::id().wrapping_add(1), Ordering::Release);
+        gate.0.owner.store(process::id().wrapping_add(1), Ordering::Release);
         assert!(gate.try_close().is_some());
     }
 }

@@ -15,6 +15,7 @@ use rand::RngExt;
 
 use super::gate::{Closed, Gate};
 use super::holder::Holder;
+use super::queue::{self, Request};
 use super::stale::Watch;
 use super::wait::{Patience, Wait};
 use crate::error::{Error, Result};
@@ -51,11 +52,11 @@ pub struct Held {
     renewal_period: Duration,
     renewed: Duration,
     released: bool,
-    _gate: Closed,
+    gate: Closed,
 }
 
 /// Device and inode number: which file, whatever its name.
-type Inode = (u64, u64);
+pub(super) type Inode = (u64, u64);
 
 fn inode(metadata: &fs::Metadata) -> Inode {
     (metadata.dev(), metadata.ino())
@@ -74,7 +75,7 @@ struct Sighting {
 enum Poll {
     Linked(Ticket),
     /// By whom, unless they let go between the attempt and the look.
-    Taken(Option<Holder>),
+    Taken(Option<(Inode, Holder)>),
 }
 
 impl Sighting {
@@ -96,7 +97,11 @@ impl HardLink {
         let mut watch = Watch::new(self.stale_timeout);
         let mut looked = false;
         let mut extended = false;
-        let mut holder = None;
+        let mut holder: Option<(Inode, Holder)> = None;
+        let mut request = Request::default();
+        if !mutation::off("rest-for-waiters") {
+            wait.rest(gate.rest_left())?;
+        }
         loop {
             if let Some(closed) = gate.try_close() {
                 // The first poll links at once: a free lock costs no look.
@@ -106,8 +111,15 @@ impl HardLink {
                 }
                 looked = true;
             }
+            if let Some((inode, _)) = &holder
+                && wait.elapsed() > queue::LONG_WAIT
+            {
+                request.put_to(&self.path, *inode);
+                wait.hurry();
+            }
             if wait.is_over() {
-                let claims_age = |h: &Holder| h.claimed_age() > Some(self.stale_timeout.as_secs_f64());
+                let claims_age =
+                    |(_, h): &(Inode, Holder)| h.claimed_age() > Some(self.stale_timeout.as_secs_f64());
                 let worth_it = watch.is_nearly_over()
                     || (self.outwait_old_claims && holder.as_ref().is_some_and(claims_age));
                 if extended || !worth_it {
@@ -133,7 +145,7 @@ impl HardLink {
     }
 
     /// Who holds the lock now? Breaks it where its holder is dead or has been silent for the whole timeout.
-    fn look(&self, watch: &mut Watch<Sighting>) -> Result<Option<Holder>> {
+    fn look(&self, watch: &mut Watch<Sighting>) -> Result<Option<(Inode, Holder)>> {
         let began = clock::since_boot();
         let Some(sighting) = self.sight()? else {
             watch.forget();
@@ -147,7 +159,7 @@ impl HardLink {
             watch.forget();
             return Ok(None);
         }
-        Ok(Some(holder))
+        Ok(Some((inode, holder)))
     }
 
     fn sight(&self) -> Result<Option<Sighting>> {
@@ -196,9 +208,9 @@ impl HardLink {
         Ok(())
     }
 
-    fn timed_out(&self, waited: Duration, holder: Option<Holder>) -> Error {
-        let holder =
-            holder.map_or_else(|| "another thread of this process".to_owned(), |holder| holder.to_string());
+    fn timed_out(&self, waited: Duration, holder: Option<(Inode, Holder)>) -> Error {
+        let holder = holder
+            .map_or_else(|| "another thread of this process".to_owned(), |(_, holder)| holder.to_string());
         Error::LockTimeout { path: self.path.clone(), waited, holder }
     }
 
@@ -234,7 +246,7 @@ fn is_ambiguous(error: &io::Error) -> bool {
 }
 
 /// A name of this process beside the lock.
-fn scratch_path(lock_path: &Path, kind: &str) -> PathBuf {
+pub(super) fn scratch_path(lock_path: &Path, kind: &str) -> PathBuf {
     let random: u64 = rand::rng().random();
     lock_path.with_file_name(format!("{}{kind}{random:016x}", scratch::lock_prefix()))
 }
@@ -248,7 +260,7 @@ struct Ticket {
 }
 
 /// A name that is removed when it is dropped; the file lives on under its other name, if it has one.
-struct TemporaryName(PathBuf);
+pub(super) struct TemporaryName(pub(super) PathBuf);
 
 impl Drop for TemporaryName {
     fn drop(&mut self) {
@@ -281,7 +293,7 @@ impl Ticket {
             Err(error) if is_ambiguous(&error) => {
                 let named =
                     fs::symlink_metadata(lock_path).is_ok_and(|metadata| inode(&metadata) == self.inode);
-                Ok(named || self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 2))
+                Ok(named || self.file.metadata().is_ok_and(|metadata| metadata.nlink() >= 2))
             }
             // Our temporary name was swept away: not held, try again.
             Err(error)
@@ -302,7 +314,7 @@ impl Ticket {
             renewal_period: lock.stale_timeout / RENEWALS_PER_TIMEOUT,
             renewed: self.written,
             released: false,
-            _gate: gate,
+            gate,
         }
     }
 }
@@ -332,7 +344,7 @@ impl Held {
     /// [`Error::LockLost`] as [`Held::confirm`]; [`Error::Lock`] where the file cannot be written.
     pub fn renew_if_due(&mut self) -> Result<()> {
         let now = clock::since_boot();
-        if now.saturating_sub(self.renewed) < self.renewal_period {
+        if now.saturating_sub(self.renewed) < self.renewal_period || mutation::off("renewal") {
             return Ok(());
         }
         self.confirm()?;
@@ -357,8 +369,13 @@ impl Held {
             return Ok(());
         }
         self.released = true;
-        if !self.is_ours() && !mutation::off("release-own-inode") {
+        let metadata = fs::symlink_metadata(&self.path).ok();
+        let ours = metadata.filter(|metadata| inode(metadata) == self.identity);
+        if ours.is_none() && !mutation::off("release-own-inode") {
             return Ok(());
+        }
+        if ours.is_some_and(|metadata| metadata.nlink() > 1) {
+            self.gate.gate().rest_for(queue::REST);
         }
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

@@ -36,6 +36,8 @@ pub struct Patience<'a> {
 const FIRST_POLL: Duration = Duration::from_millis(2);
 /// Nobody sleeps longer than this beside a lock that may have become free.
 const LONGEST_POLL: Duration = Duration::from_millis(100);
+/// Polls of a waiter that has asked the holder for room, see [`super::queue`].
+pub(super) const HURRIED_POLL: Duration = Duration::from_millis(10);
 const SLICE: Duration = Duration::from_millis(50);
 
 /// One wait, from its first poll to its deadline.
@@ -43,11 +45,12 @@ pub(crate) struct Wait<'a> {
     patience: Patience<'a>,
     started: Duration,
     next: Duration,
+    longest: Duration,
 }
 
 impl<'a> Wait<'a> {
     pub(crate) fn begin(patience: Patience<'a>) -> Self {
-        Self { patience, started: clock::since_boot(), next: FIRST_POLL }
+        Self { patience, started: clock::since_boot(), next: FIRST_POLL, longest: LONGEST_POLL }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -63,11 +66,27 @@ impl<'a> Wait<'a> {
         self.patience.timeout = self.patience.timeout.max(timeout);
     }
 
+    /// Polls often from here on: somebody may be leaving room for this waiter.
+    pub(crate) fn hurry(&mut self) {
+        self.next = self.next.min(HURRIED_POLL);
+        self.longest = HURRIED_POLL;
+    }
+
+    /// Sleeps for `time`.
+    pub(crate) fn rest(&self, time: Duration) -> Result<()> {
+        self.sleep(time)
+    }
+
     /// Sleeps until the next poll. Jittered: waiters that were woken by one release must not meet again.
     pub(crate) fn pause(&mut self) -> Result<()> {
         let jitter = rand::rng().random_range(0.5..1.0);
-        let mut left = self.next.mul_f64(jitter).min(self.patience.timeout.saturating_sub(self.elapsed()));
-        self.next = self.next.mul_f64(1.5).min(LONGEST_POLL);
+        let time = self.next.mul_f64(jitter).min(self.patience.timeout.saturating_sub(self.elapsed()));
+        self.next = self.next.mul_f64(1.5).min(self.longest);
+        self.sleep(time)
+    }
+
+    fn sleep(&self, time: Duration) -> Result<()> {
+        let mut left = time;
         loop {
             if self.patience.interrupt.pending() {
                 return Err(Error::Interrupted);

@@ -6,7 +6,10 @@ use std::time::Duration;
 use numpy::{PyArray1, PyArrayMethods};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyList, PySequence, PySet, PyString, PyTuple, PyType};
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyList, PyMemoryView, PySequence, PySet, PyString,
+    PyTuple, PyType,
+};
 
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
@@ -52,6 +55,8 @@ fn times(value: &Bound<'_, PyAny>) -> Result<Vec<f64>> {
     }
     let never = value.is_instance_of::<PyString>()
         || value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyByteArray>()
+        || value.is_instance_of::<PyMemoryView>()
         || value.is_instance_of::<PyDict>()
         || value.is_instance_of::<PySet>();
     if !never {
@@ -121,8 +126,14 @@ fn is_numpy_bool(value: &Bound<'_, PyAny>) -> bool {
     is_of_numpy(value) && matches!(type_name(value).as_str(), "bool" | "bool_")
 }
 
-/// A duration given in seconds: positive and finite.
+/// A century: no wait is longer, and sums of it do not overflow.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// A duration given in seconds: positive, or infinite.
 pub(super) fn seconds(name: &str, value: f64) -> Result<Duration> {
+    if value == f64::INFINITY {
+        return Ok(FOREVER);
+    }
     Duration::try_from_secs_f64(value).ok().filter(|duration| !duration.is_zero()).ok_or_else(|| {
         Error::InvalidArgument(format!("{name} must be a positive number of seconds, got {value}"))
     })

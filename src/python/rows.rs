@@ -3,10 +3,9 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::storage::programs::Program;
 use crate::storage::records::{Record, RecordOfProgram};
-use crate::storage::result_json;
 
 /// Fields of a `LookupResult`, in its order.
 pub(super) type Found = (bool, Option<Vec<f64>>, String, String, String, String, String, String);
@@ -18,8 +17,7 @@ pub(super) type Damaged = (String, String);
 pub(super) type ProgramFields = (String, String, String);
 
 pub(super) fn found(record: Record) -> Result<Found> {
-    let outcome = result_json::decode(&record.result_json)
-        .map_err(|cause| Error::CorruptRecord { key: record.key, cause })?;
+    let outcome = record.outcome()?;
     Ok((
         outcome.is_legal,
         outcome.execution_times,

@@ -73,6 +73,16 @@ impl Store {
     }
 
     #[getter]
+    fn source_project(&self) -> String {
+        self.core.recorder().source_project
+    }
+
+    #[setter]
+    fn set_source_project(&self, source_project: String) {
+        self.core.set_source_project(source_project);
+    }
+
+    #[getter]
     fn writes_allowed(&self) -> bool {
         self.core.writes_allowed()
     }
@@ -309,7 +319,7 @@ impl Store {
     }
 
     #[pyo3(signature = (limit, offset, after))]
-    fn keys(&self, py: Python<'_>, limit: u32, offset: u32, after: Option<&str>) -> PyResult<Vec<String>> {
+    fn keys(&self, py: Python<'_>, limit: i64, offset: i64, after: Option<&str>) -> PyResult<Vec<String>> {
         blocking(py, |interrupt| self.core.keys(Page { limit, offset, after }, interrupt))
     }
 

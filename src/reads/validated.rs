@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 
@@ -58,7 +58,7 @@ impl State {
                 "its lock is held, and a reader that may not write in its directory cannot wait in line",
             ));
         }
-        if journal(path).metadata().is_ok_and(|metadata| metadata.len() > 0) {
+        if connection::journal(path).metadata().is_ok_and(|metadata| metadata.len() > 0) {
             return Ok(Err(
                 "a dead writer left a journal, which a client that may write must roll back first",
             ));
@@ -74,10 +74,4 @@ impl State {
         Read::by_ref(&mut file).take(100).read_to_end(&mut header).map_err(Error::io(path, "reading"))?;
         Ok(Ok(Self { header, size: metadata.len(), inode: metadata.ino() }))
     }
-}
-
-fn journal(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-journal");
-    PathBuf::from(name)
 }

@@ -1,6 +1,7 @@
 //! Opening the database without any lock of SQLite's own: on the file systems this is made for there are none.
 
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -56,6 +57,13 @@ pub(crate) fn open_immutable(path: &Path) -> Result<Connection> {
     Connection::open_with_flags_and_vfs(uri, flags, VFS).map_err(Error::sqlite(path, "opening it"))
 }
 
+/// SQLite's journal of the database at `path`.
+pub(crate) fn journal(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-journal");
+    PathBuf::from(name)
+}
+
 fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection> {
     Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(|source| {
         if path.exists() || flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
@@ -66,7 +74,18 @@ fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection> {
     })
 }
 
-/// The characters that end or escape a path within an SQLite URI.
+/// The path in an SQLite URI: every byte that is not plain is escaped.
 fn percent_encoded(path: &Path) -> String {
-    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+    use std::fmt::Write;
+
+    let mut uri = String::new();
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(uri, "%{byte:02x}");
+        }
+    }
+    uri
 }

@@ -4,11 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::programs::{self, Program};
-use super::result_json;
+use super::{column, result_json};
 use crate::error::{Error, Result};
 use crate::measurement::Outcome;
 
@@ -40,19 +40,21 @@ impl Format {
 }
 
 /// Writes all of `connection`, which nobody changes meanwhile. Answers the number of damaged records: those that
-/// cannot be decoded are written with `null` in both fields, and times that are not finite as `null`.
+/// cannot be decoded are written with `null` in both fields, and times that are not finite as `null`. `between` is
+/// called before every program and may end the export.
 ///
 /// # Errors
 ///
-/// [`Error::Sqlite`], [`Error::Io`] with `target` as the path.
+/// [`Error::Sqlite`], [`Error::Io`] with `target` as the path, and those of `between`.
 pub(crate) fn write(
     connection: &Connection,
     path: &Path,
     out: impl Write,
     target: &Path,
     format: Format,
+    between: &dyn Fn() -> Result<()>,
 ) -> Result<u64> {
-    let export = Export { connection, path, damaged: Cell::new(0), failure: RefCell::new(None) };
+    let export = Export { connection, path, between, damaged: Cell::new(0), failure: RefCell::new(None) };
     let mut out = BufWriter::with_capacity(1 << 20, out);
     let written = match format {
         Format::Json => export.write_object(&mut out),
@@ -68,6 +70,7 @@ pub(crate) fn write(
 struct Export<'a> {
     connection: &'a Connection,
     path: &'a Path,
+    between: &'a dyn Fn() -> Result<()>,
     damaged: Cell<u64>,
     /// A serializer can only fail with its own error type; ours waits here.
     failure: RefCell<Option<Error>>,
@@ -102,6 +105,7 @@ impl Export<'_> {
         let mut rows = self.sql(select.query([]))?;
         let mut previous: Option<(String, u64)> = None;
         while let Some(row) = self.sql(rows.next())? {
+            self.ours((self.between)())?;
             let program = self.sql(Program::from_row(row))?;
             let version = match previous.take() {
                 Some((name, version)) if name == program.program_name => version,
@@ -176,14 +180,14 @@ impl Serialize for Schedules<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let Self(ProgramWithSchedules { export, program }) = self;
         let sql =
-            "SELECT schedule, result_json FROM records WHERE program_hash = ?1 ORDER BY creation_date, rowid";
+            "SELECT schedule, result_json, hostname, username, creation_date, update_date, source_project
+                   FROM records WHERE program_hash = ?1 ORDER BY creation_date, rowid";
         let mut select = export.sql(export.connection.prepare_cached(sql)).map_err(S::Error::custom)?;
         let mut rows = export.sql(select.query([&program.program_hash])).map_err(S::Error::custom)?;
         let mut list = serializer.serialize_seq(None)?;
         while let Some(row) = export.sql(rows.next()).map_err(S::Error::custom)? {
-            let schedule: String = export.sql(row.get(0)).map_err(S::Error::custom)?;
-            let result: String = export.sql(row.get(1)).map_err(S::Error::custom)?;
-            let outcome = result_json::decode(&result).ok();
+            let (schedule, result) = export.sql(schedule_and_result(row)).map_err(S::Error::custom)?;
+            let outcome = result.and_then(|result| result_json::decode(&result).ok());
             let finite = outcome
                 .as_ref()
                 .is_some_and(|outcome| outcome.execution_times.iter().flatten().all(|time| time.is_finite()));
@@ -192,6 +196,13 @@ impl Serialize for Schedules<'_> {
         }
         list.end()
     }
+}
+
+/// The result is `None` where a column holds no text.
+fn schedule_and_result(row: &Row<'_>) -> rusqlite::Result<(String, Option<String>)> {
+    let whole = (0..row.as_ref().column_count()).map(|index| column::is_text(row, index));
+    let is_whole = whole.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().all(|is_text| is_text);
+    Ok((column::text(row, 0)?, is_whole.then(|| column::text(row, 1)).transpose()?))
 }
 
 struct Schedule {

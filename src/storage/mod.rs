@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod birth;
+mod column;
 pub mod connection;
 pub mod export;
 pub mod meta;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::schema;
+use super::{column, schema};
 use crate::error::{Error, Result};
 
 /// A stored program.
@@ -20,7 +20,11 @@ pub struct Program {
 
 impl Program {
     pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { program_hash: row.get(0)?, program_name: row.get(1)?, source_code: row.get(2)? })
+        Ok(Self {
+            program_hash: column::text(row, 0)?,
+            program_name: column::text(row, 1)?,
+            source_code: column::text(row, 2)?,
+        })
     }
 }
 
@@ -34,7 +38,7 @@ pub fn put(connection: &Connection, path: &Path, program: &NewProgram<'_>) -> Re
     let NewProgram { program_hash, program_name, source_code } = *program;
     let first_name: Option<String> = connection
         .prepare_cached("SELECT program_name FROM programs WHERE program_hash = ?1")
-        .and_then(|mut select| select.query_row([program_hash], |row| row.get(0)).optional())
+        .and_then(|mut select| select.query_row([program_hash], |row| column::text(row, 0)).optional())
         .map_err(failed)?;
     let sql = match first_name {
         None => "INSERT INTO programs (program_hash, program_name, source_code) VALUES (?1, ?2, ?3)",
@@ -128,7 +132,7 @@ pub fn further_names(connection: &Connection, path: &Path, program_hash: &str) -
         .prepare_cached(
             "SELECT program_name FROM program_names WHERE program_hash = ?1 ORDER BY program_name",
         )
-        .and_then(|mut select| select.query_map([program_hash], |row| row.get(0))?.collect())
+        .and_then(|mut select| select.query_map([program_hash], |row| column::text(row, 0))?.collect())
         .map_err(Error::sqlite(path, "reading program names"))
 }
 

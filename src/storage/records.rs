@@ -4,8 +4,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
+use super::{column, result_json};
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::measurement::Outcome;
 
 /// A stored measurement, undecoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,24 +30,59 @@ pub struct Record {
     pub update_date: String,
     /// The project it was recorded for.
     pub source_project: String,
+    /// A column that holds no text; it is shown as far as it can be.
+    pub damaged_column: Option<&'static str>,
 }
 
 const COLUMNS: &str = "r.key, r.program_hash, r.schedule, r.result_json, r.hostname, r.username, \
                        r.creation_date, r.update_date, r.source_project";
 
+const COLUMN_NAMES: [&str; 9] = [
+    "key",
+    "program_hash",
+    "schedule",
+    "result_json",
+    "hostname",
+    "username",
+    "creation_date",
+    "update_date",
+    "source_project",
+];
+
 impl Record {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let mut damaged_column = None;
+        let mut column = |index: usize| {
+            if !column::is_text(row, index)? {
+                damaged_column.get_or_insert(COLUMN_NAMES[index]);
+            }
+            column::text(row, index)
+        };
         Ok(Self {
-            key: row.get(0)?,
-            program_hash: row.get(1)?,
-            schedule: row.get(2)?,
-            result_json: row.get(3)?,
-            hostname: row.get(4)?,
-            username: row.get(5)?,
-            creation_date: row.get(6)?,
-            update_date: row.get(7)?,
-            source_project: row.get(8)?,
+            key: column(0)?,
+            program_hash: column(1)?,
+            schedule: column(2)?,
+            result_json: column(3)?,
+            hostname: column(4)?,
+            username: column(5)?,
+            creation_date: column(6)?,
+            update_date: column(7)?,
+            source_project: column(8)?,
+            damaged_column,
         })
+    }
+
+    /// What was measured.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRecord`] where it cannot be decoded.
+    pub fn outcome(&self) -> Result<Outcome> {
+        let corrupt = |cause| Error::CorruptRecord { key: self.key.clone(), cause };
+        match self.damaged_column {
+            Some(column) => Err(corrupt(format!("its column {column} holds no text"))),
+            None => result_json::decode(&self.result_json).map_err(corrupt),
+        }
     }
 }
 
@@ -62,7 +99,11 @@ pub struct RecordOfProgram {
 
 impl RecordOfProgram {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { record: Record::from_row(row)?, program_name: row.get(9)?, source_code: row.get(10)? })
+        Ok(Self {
+            record: Record::from_row(row)?,
+            program_name: column::text(row, 9)?,
+            source_code: column::text(row, 10)?,
+        })
     }
 }
 
@@ -216,10 +257,10 @@ pub fn count(connection: &Connection, path: &Path) -> Result<u64> {
 /// Which keys to list.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Page<'a> {
-    /// At most this many; 0 = all, and then `offset` is ignored, as the original does.
-    pub limit: u32,
+    /// At most this many; 0 = all, and then `offset` is ignored, as the original does. Not negative.
+    pub limit: i64,
     /// Leave this many out first.
-    pub offset: u32,
+    pub offset: i64,
     /// Begin behind this key. Costs the same for every page, unlike `offset`.
     pub after: Option<&'a str>,
 }
@@ -231,11 +272,13 @@ pub struct Page<'a> {
 /// [`Error::InvalidArgument`] where `after` is not in the store, [`Error::Sqlite`].
 pub fn keys(connection: &Connection, path: &Path, page: Page<'_>) -> Result<Vec<String>> {
     let failed = |error| Error::sqlite(path, "listing keys")(error);
-    let (limit, offset) = if page.limit == 0 { (-1, 0) } else { (i64::from(page.limit), page.offset) };
+    let (limit, offset) = if page.limit == 0 { (-1, 0) } else { (page.limit, page.offset) };
     let Some(after) = page.after else {
         return connection
             .prepare_cached("SELECT key FROM records ORDER BY creation_date, rowid LIMIT ?1 OFFSET ?2")
-            .and_then(|mut select| select.query_map(params![limit, offset], |row| row.get(0))?.collect())
+            .and_then(|mut select| {
+                select.query_map(params![limit, offset], |row| column::text(row, 0))?.collect()
+            })
             .map_err(failed);
     };
     let place: Option<(String, i64)> = connection

@@ -1,6 +1,7 @@
 //! `records.result_json`: `{"is_legal":true,"execution_times":[0.042,0.039]}`.
 //!
-//! Written as strict JSON. Read as Python's `json` reads it: files of the original may hold `NaN` and `Infinity`.
+//! Written as strict JSON. Read as Python's `json` reads it: files of the original may hold `NaN`, `Infinity` and numbers
+//! beyond the range of a double.
 
 use serde_json::{Value, json};
 
@@ -22,15 +23,16 @@ pub fn encode(outcome: &Outcome) -> String {
 pub fn decode(text: &str) -> Result<Outcome, String> {
     let parsed = match serde_json::from_str(text) {
         Ok(value) => value,
-        Err(error) => serde_json::from_str(&quote_non_finite(text)).map_err(|_| error.to_string())?,
+        Err(error) => serde_json::from_str(&quote_numbers(text)).map_err(|_| error.to_string())?,
     };
     let Value::Object(fields) = parsed else {
         return Err("the result is not a JSON object".to_owned());
     };
     let is_legal = match fields.get("is_legal") {
         Some(Value::Bool(is_legal)) => *is_legal,
-        Some(Value::Number(number)) if number.as_u64() == Some(1) => true,
-        Some(Value::Number(number)) if number.as_u64() == Some(0) => false,
+        // An integer of the original's, or of quote_numbers.
+        Some(number) if time(number) == Ok(1.0) => true,
+        Some(number) if time(number) == Ok(0.0) => false,
         Some(other) => return Err(format!("is_legal is {other}, neither true nor false")),
         None => return Err("is_legal is missing".to_owned()),
     };
@@ -45,40 +47,58 @@ pub fn decode(text: &str) -> Result<Outcome, String> {
 fn time(value: &Value) -> Result<f64, String> {
     let number = match value {
         Value::Number(number) => number.as_f64(),
-        Value::String(name) => NON_FINITE.iter().find(|(token, _)| token == name).map(|(_, value)| *value),
+        Value::String(text) => text.strip_prefix(MARK).and_then(|number| number.parse().ok()),
         _ => None,
     };
     number.ok_or_else(|| format!("execution_times holds {value}, which is no number"))
 }
 
-/// Longer tokens first: `-Infinity` ends in `Infinity`.
-const NON_FINITE: [(&str, f64); 3] =
-    [("-Infinity", f64::NEG_INFINITY), ("Infinity", f64::INFINITY), ("NaN", f64::NAN)];
+/// Begins the strings that [`quote_numbers`] makes, and no string of anybody else.
+const MARK: char = '\u{e000}';
 
-/// Puts quotes around Python's non-finite numbers, outside strings.
-fn quote_non_finite(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 16);
+/// Makes marked strings of all numbers outside strings: those that are not finite, and those beyond the range of a
+/// double, are no numbers to a strict parser.
+fn quote_numbers(text: &str) -> String {
+    let mut quoted = String::with_capacity(2 * text.len());
     let mut rest = text;
-    let mut in_string = false;
     while let Some(next) = rest.chars().next() {
-        let token =
-            NON_FINITE.iter().map(|(token, _)| *token).find(|token| !in_string && rest.starts_with(token));
-        let length = if let Some(token) = token {
+        let (string, number) = (string_length(rest), number_length(rest));
+        let length = if number > 0 { number } else { string.unwrap_or(next.len_utf8()) };
+        if number > 0 {
+            quoted.extend(['"', MARK]);
+        }
+        quoted.push_str(&rest[..length]);
+        if number > 0 {
             quoted.push('"');
-            quoted.push_str(token);
-            quoted.push('"');
-            token.len()
-        } else {
-            let escape = in_string && next == '\\';
-            let length =
-                if escape { rest.chars().take(2).map(char::len_utf8).sum() } else { next.len_utf8() };
-            in_string ^= next == '"';
-            quoted.push_str(&rest[..length]);
-            length
-        };
+        }
         rest = &rest[length..];
     }
     quoted
+}
+
+/// Length of the JSON string that `text` begins with.
+fn string_length(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    let closing = text.strip_prefix('"')?.find(|character| {
+        let closes = character == '"' && !escaped;
+        escaped = character == '\\' && !escaped;
+        closes
+    });
+    Some(closing.map_or(text.len(), |inner| inner + 2))
+}
+
+/// Length of the number that `text` begins with, as Python's `json` reads numbers; 0 if there is none.
+fn number_length(text: &str) -> usize {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let sign = text.len() - unsigned.len();
+    let word = ["Infinity", "NaN"].into_iter().find(|word| unsigned.starts_with(word)).map(str::len);
+    let digits = unsigned.starts_with(|first: char| first.is_ascii_digit());
+    let end = || unsigned.find(|other: char| !other.is_ascii_digit() && !".eE+-".contains(other));
+    match word {
+        Some(length) => sign + length,
+        None if digits => sign + end().unwrap_or(unsigned.len()),
+        None => 0,
+    }
 }
 
 #[cfg(test)]
@@ -97,12 +117,12 @@ mod tests {
     #[test]
     fn numbers_that_python_wrote_are_read() {
         let outcome = decode(
-            r#"{"is_legal": 1, "execution_times": [NaN, -Infinity, Infinity, 3, 1e-05], "NaN": "\"NaN"}"#,
+            r#"{"is_legal": 1, "execution_times": [NaN, -Infinity, Infinity, 1e400, 3, 1e-05], "NaN": "\"NaN 1"}"#,
         )
         .expect("readable");
         let times = outcome.execution_times.expect("a list");
         assert!(outcome.is_legal && times[0].is_nan());
-        assert_eq!(times[1..], [f64::NEG_INFINITY, f64::INFINITY, 3.0, 1e-5]);
+        assert_eq!(times[1..], [f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY, 3.0, 1e-5]);
     }
 
     #[test]

@@ -112,11 +112,11 @@ pub(crate) fn file_kind(path: &Path) -> Result<FileKind> {
 ///
 /// # Errors
 ///
-/// [`Error::NotAStore`] or [`Error::UnknownSchema`].
+/// [`Error::NotAStore`] or [`Error::UnknownSchema`]; [`Error::Sqlite`] where it cannot be read.
 pub fn check(connection: &Connection, path: &Path) -> Result<()> {
     let not_a_store = |why: &str| Error::NotAStore { path: path.to_path_buf(), why: why.to_owned() };
     for table in ["db_meta", "programs", "records"] {
-        let found = has_table(connection, table).map_err(|error| not_a_store(&error.to_string()))?;
+        let found = has_table(connection, table).map_err(Error::sqlite(path, "reading the schema"))?;
         if !found && table == "db_meta" {
             return Err(not_a_store("it is another program's SQLite database (it has no table db_meta)"));
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{meta, programs, result_json};
+use super::{column, meta, programs, result_json};
 use crate::error::{Error, Result};
 
 const ROWS_BETWEEN: u64 = 4096;
@@ -94,6 +94,6 @@ impl Verdict {
 fn distinct(connection: &Connection, path: &Path, column: &'static str) -> Result<Vec<String>> {
     connection
         .prepare(&format!("SELECT DISTINCT {column} FROM records ORDER BY {column}"))
-        .and_then(|mut select| select.query_map([], |row| row.get(0))?.collect())
+        .and_then(|mut select| select.query_map([], |row| column::text(row, 0))?.collect())
         .map_err(Error::sqlite(path, "reading records"))
 }

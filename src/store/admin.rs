@@ -35,10 +35,10 @@ impl Store {
         overwrite: bool,
         interrupt: &dyn Interrupt,
     ) -> Result<usize> {
-        let recorder = recorder.unwrap_or(&self.recorder);
+        let recorder = recorder.cloned().unwrap_or_else(|| self.recorder());
         self.write(interrupt, |tenure| {
             rows.iter().try_fold(0, |written, row| {
-                let put = records::put(tenure.connection(), self.db_path(), recorder, row, overwrite)?;
+                let put = records::put(tenure.connection(), self.db_path(), &recorder, row, overwrite)?;
                 Ok(written + usize::from(put))
             })
         })

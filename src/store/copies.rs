@@ -32,13 +32,18 @@ impl Store {
             Some(target) => resolve(target)?,
             None => self.default_backup_path(),
         };
-        if target == self.db_path() {
-            let text = format!("backup_path is the store itself: {}", target.display());
-            return Err(Error::InvalidArgument(text));
-        }
+        self.refuse_itself(&target, "backup_path")?;
         let aside = self.copy_aside(parent(&target), interrupt)?;
         backup::publish(aside, &target, self.sharing.file_mode())?;
         Ok(target)
+    }
+
+    fn refuse_itself(&self, target: &Path, argument: &str) -> Result<()> {
+        if target == self.db_path() {
+            let text = format!("{argument} is the store itself: {}", target.display());
+            return Err(Error::InvalidArgument(text));
+        }
+        Ok(())
     }
 
     fn default_backup_path(&self) -> PathBuf {
@@ -64,10 +69,13 @@ impl Store {
     /// `target` until the export ends.
     pub fn export(&self, target: &Path, format: Format, interrupt: &dyn Interrupt) -> Result<Exported> {
         let path = resolve(target)?;
+        self.refuse_itself(&path, "output_path")?;
         let copy = self.copy_aside(parent(&path), interrupt)?;
         let snapshot = connection::open_immutable(copy.path())?;
         let aside = scratch::file_in(parent(&path))?;
-        let damaged = export::write(&snapshot, self.db_path(), aside.as_file(), &path, format)?;
+        let damaged = export::write(&snapshot, self.db_path(), aside.as_file(), &path, format, &|| {
+            if interrupt.pending() { Err(Error::Interrupted) } else { Ok(()) }
+        })?;
         backup::publish(aside, &path, self.sharing.file_mode())?;
         Ok(Exported { path, damaged })
     }

@@ -10,6 +10,7 @@ mod record;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 pub use copies::Exported;
 pub use open::Options;
@@ -29,7 +30,7 @@ pub struct Store {
     read_mode: ReadMode,
     /// Why writing is not possible, apart from the CPU check.
     read_only: Option<String>,
-    recorder: Recorder,
+    recorder: RwLock<Recorder>,
     dialects: Vec<Dialect>,
     sharing: Sharing,
     cpu_mismatch: Option<String>,
@@ -87,6 +88,16 @@ impl Store {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Who records from here on.
+    pub fn recorder(&self) -> Recorder {
+        self.recorder.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Records for another project from here on.
+    pub fn set_source_project(&self, source_project: String) {
+        self.recorder.write().unwrap_or_else(PoisonError::into_inner).source_project = source_project;
     }
 
     /// The database file, symbolic links resolved.

@@ -1,6 +1,8 @@
 //! Opening and creating a store.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use crate::reads::ReadMode;
 use crate::storage::meta::{self, Machine};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
-use crate::storage::{birth, schema};
+use crate::storage::{birth, connection, schema};
 use crate::{machine, scratch};
 
 /// How a store is opened. The defaults are those of the Python constructor.
@@ -103,11 +105,11 @@ impl Store {
             place,
             read_mode,
             read_only,
-            recorder: Recorder {
+            recorder: RwLock::new(Recorder {
                 hostname: machine::hostname(),
                 username: machine::username(),
                 source_project: options.source_project,
-            },
+            }),
             dialects: options.dialects,
             sharing: options.sharing,
             cpu_mismatch: None,
@@ -141,6 +143,20 @@ impl Store {
         })
     }
 
+    /// Opening a database that has a journal rolls the journal back. So what is certainly no store is told from one
+    /// without opening it for that: the journal may be of another program's running transaction.
+    fn check_beside_a_journal(&self) -> Result<()> {
+        let path = &self.place.db_path;
+        if !connection::journal(path).exists() {
+            return Ok(());
+        }
+        match connection::open_immutable(path).and_then(|connection| schema::check(&connection, path)) {
+            // Half-written: only the journal can tell.
+            Err(Error::Sqlite { .. }) => Ok(()),
+            verdict => verdict,
+        }
+    }
+
     /// What the store says it was created for, once it is sure that it is one.
     fn check_and_describe(&self, interrupt: &dyn Interrupt) -> Result<StoredMachine> {
         let path = &self.place.db_path;
@@ -157,8 +173,9 @@ impl Store {
                 return Err(Error::NotAStore { path: path.clone(), why: "it is empty".to_owned() });
             }
         }
+        self.check_beside_a_journal()?;
         self.read(interrupt, |snapshot| {
-            schema::check(snapshot.connection(), path)?;
+            schema::check(snapshot.connection(), path).map_err(not_readable)?;
             Ok(StoredMachine {
                 cpu_model: meta::get(snapshot.connection(), path, "cpu_model")?,
                 slurm_cpus: meta::get(snapshot.connection(), path, "slurm_cpus")?,
@@ -170,6 +187,21 @@ impl Store {
 struct StoredMachine {
     cpu_model: Option<String>,
     slurm_cpus: Option<String>,
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+}
+
+/// A database that SQLite finds to be none is no store.
+fn not_readable(error: Error) -> Error {
+    match error {
+        Error::Sqlite { path, source, .. } if is_damage(&source) => {
+            Error::NotAStore { path, why: source.to_string() }
+        }
+        other => other,
+    }
 }
 
 fn mismatch(of_store: &StoredMachine, here: &Machine) -> Option<String> {
@@ -190,14 +222,22 @@ fn mismatch(of_store: &StoredMachine, here: &Machine) -> Option<String> {
 
 /// The absolute path of a file that may not exist yet, its symbolic links resolved.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
-    let absolute = std::path::absolute(path).map_err(Error::io(path, "resolving"))?;
-    if let Ok(resolved) = absolute.canonicalize() {
-        return Ok(resolved);
+    let mut absolute = std::path::absolute(path).map_err(Error::io(path, "resolving"))?;
+    // As many links as Linux follows.
+    for _ in 0..40 {
+        if let Ok(resolved) = absolute.canonicalize() {
+            return Ok(resolved);
+        }
+        let directory = parent(&absolute).canonicalize().unwrap_or_else(|_| parent(&absolute).to_path_buf());
+        let resolved = directory.join(absolute.file_name().unwrap_or_default());
+        match resolved.read_link() {
+            // A link to a file that is not there yet.
+            Ok(target) => absolute = directory.join(target),
+            Err(_) => return Ok(resolved),
+        }
     }
-    match (absolute.parent().map(Path::canonicalize), absolute.file_name()) {
-        (Some(Ok(directory)), Some(name)) => Ok(directory.join(name)),
-        _ => Ok(absolute),
-    }
+    let source = io::Error::from_raw_os_error(nix::libc::ELOOP);
+    Err(Error::Io { path: path.to_path_buf(), action: "resolving", source })
 }
 
 pub(super) fn parent(path: &Path) -> &Path {

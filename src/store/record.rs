@@ -132,7 +132,7 @@ impl Store {
             schedule: &row.schedule,
             result_json: &row.result_json,
         };
-        records::put(connection, path, &self.recorder, &record, overwrite)
+        records::put(connection, path, &self.recorder(), &record, overwrite)
     }
 }
 

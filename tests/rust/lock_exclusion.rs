@@ -90,28 +90,6 @@ fn an_empty_or_unreadable_lock_is_broken_after_the_stale_timeout() {
 }
 
 #[test]
-fn a_lock_that_is_renewed_is_never_broken() {
-    let directory = tempfile::tempdir().expect("temporary directory");
-    let lock = lock(directory.path(), Duration::from_secs(1));
-    let mut held = acquire(&lock, SHORT).expect("free");
-    thread::scope(|scope| {
-        // Not through the gate of this process: as another process would see it.
-        let watcher = scope.spawn(|| {
-            let other = HardLink { path: directory.path().join("alias/s.db.lock"), ..lock.clone() };
-            std::os::unix::fs::symlink(directory.path(), directory.path().join("alias")).expect("linked");
-            acquire(&other, Duration::from_secs(3))
-        });
-        while !watcher.is_finished() {
-            held.renew_if_due().expect("ours");
-            thread::sleep(Duration::from_millis(50));
-        }
-        let error = watcher.join().expect("no panic").expect_err("never broken");
-        assert!(matches!(error, Error::LockTimeout { .. }), "{error}");
-    });
-    held.confirm().expect("still ours");
-}
-
-#[test]
 fn a_provably_dead_holder_is_replaced_at_once() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let lock = lock(directory.path(), Duration::from_secs(3600));

@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -95,6 +97,62 @@ fn whoever_lost_the_lock_commits_nothing() {
             .and_then(|mut select| select.query_map([], |row| row.get(0))?.collect())
             .expect("read");
         require(written == ["attempt 2"], &format!("committed: {written:?}"))
+    });
+}
+
+#[test]
+fn a_lock_that_is_renewed_is_never_broken() {
+    rests_on("renewal", || {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let Locking::HardLink(lock) = place_in(directory.path()).locking else { unreachable!() };
+        let lock = HardLink { stale_timeout: Duration::from_secs(1), ..lock };
+        let patience = |timeout| Patience { timeout, interrupt: &Uninterrupted };
+        let mut held = lock.acquire(patience(Duration::from_secs(1))).expect("free");
+        thread::scope(|scope| {
+            // Past the gate of this process: as another process would watch.
+            let watch = || {
+                mutation::without("gate", || lock.acquire(patience(Duration::from_millis(2500))).map(drop))
+            };
+            let watcher = scope.spawn(watch);
+            while !watcher.is_finished() && held.renew_if_due().is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+            match watcher.join().expect("no panic") {
+                Err(Error::LockTimeout { .. }) => Ok(()),
+                other => Err(format!("the watcher's wait ended with {other:?}")),
+            }
+        })
+    });
+}
+
+#[test]
+fn a_waiter_gets_in_beside_a_holder_that_never_pauses() {
+    rests_on("rest-for-waiters", || {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let Locking::HardLink(lock) = place_in(directory.path()).locking else { unreachable!() };
+        let patience = || Patience { timeout: Duration::from_secs(60), interrupt: &Uninterrupted };
+        let turns_of_waiter = AtomicU64::new(0);
+        let mut turns_of_holder = 0;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // Past the gate of this process: as another process would wait.
+                mutation::without("gate", || {
+                    while turns_of_waiter.load(Ordering::SeqCst) < 3 {
+                        let held = lock.acquire(patience()).expect("in the end");
+                        turns_of_waiter.fetch_add(1, Ordering::SeqCst);
+                        held.release().expect("released");
+                    }
+                });
+            });
+            // Tenures of 20 ms, gaps of microseconds: one poll of many hundreds finds the lock free.
+            while turns_of_waiter.load(Ordering::SeqCst) < 3 && turns_of_holder < 100 {
+                let held = lock.acquire(patience()).expect("free, or soon");
+                turns_of_holder += 1;
+                thread::sleep(Duration::from_millis(20));
+                held.release().expect("released");
+            }
+        });
+        require(turns_of_holder < 100, &format!("{turns_of_holder} turns of the holder for 3 of the waiter"))
     });
 }
 
