@@ -83,9 +83,9 @@ $(VENV)/bin/maturin: | prerequisites
 
 # One stamp for each set of extras that is installed, newer than everything the extension is built from.
 $(VENV)/demo: $(SOURCES) $(VENV)/bin/maturin
-	$(VENV)/bin/maturin develop --quiet --release --extras demo
+	PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras demo
 	@touch $@
 
 $(VENV)/test: $(SOURCES) $(VENV)/bin/maturin
-	$(VENV)/bin/maturin develop --quiet --release --extras demo,test
+	PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras demo,test
 	@touch $@

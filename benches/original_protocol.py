@@ -2,8 +2,9 @@
 
     python benches/original_protocol.py [calls]
 
-Both sides do the same work in one run, in turns; medians and ratios are printed. The original's side is an adapter
-over Python's sqlite3, with its normal forms and key computed by this package: its own are slower.
+Both sides do the same work in one run, in turns; medians and ratios are printed. The original's
+side is an adapter over Python's sqlite3, with its normal forms and key computed by this package:
+its own are slower.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 //! Who holds a lock: what a lock file says of its writer, and whether that writer is provably dead.
 
+use std::cell::RefCell;
 use std::fs;
 use std::process;
 
@@ -9,6 +10,11 @@ use nix::unistd::Pid;
 use serde_json::{Map, Value, json};
 
 use crate::{clock, machine};
+
+thread_local! {
+    /// What `/proc` says of this process, read once.
+    static ME: RefCell<Option<Holder>> = const { RefCell::new(None) };
+}
 
 /// The process that wrote a lock file. The original writes the first three fields; ours adds the rest, which the
 /// original ignores.
@@ -25,11 +31,20 @@ pub(crate) struct Holder {
 impl Holder {
     /// This process, now.
     pub(crate) fn me() -> Self {
+        let me = ME.with_borrow_mut(|known| match known {
+            // A forked child is another process.
+            Some(me) if me.pid == i32::try_from(process::id()).ok() => me.clone(),
+            _ => known.insert(Self::look_at_this_process()).clone(),
+        });
+        Self { timestamp: Some(clock::unix_seconds()), ..me }
+    }
+
+    fn look_at_this_process() -> Self {
         let pid = i32::try_from(process::id()).ok();
         Self {
             hostname: Some(machine::hostname()),
             pid,
-            timestamp: Some(clock::unix_seconds()),
+            timestamp: None,
             boot_id: boot_id(),
             pid_namespace: pid_namespace(),
             start_time: pid.and_then(start_time),
@@ -118,6 +133,7 @@ mod tests {
     #[test]
     fn a_lock_file_round_trips() {
         let me = Holder::me();
+        assert!(me.timestamp.is_some());
         assert_eq!(Holder::parse(&me.to_json()), me);
     }
 

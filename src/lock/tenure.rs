@@ -142,6 +142,7 @@ fn commit<T>(place: &Place, tenure: &Tenure, work: &mut impl FnMut(&Tenure) -> R
     }
     let failed = |action| Error::sqlite(&place.db_path, action);
     let connection = &tenure.connection;
+    connection::prepare_for_writing(connection, &place.db_path)?;
     let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
         .map_err(failed("beginning a transaction"))?;
     // On any error the transaction is dropped, which rolls it back.

@@ -13,22 +13,30 @@ const VFS: &std::ffi::CStr = c"unix-none";
 
 /// Opens the existing database at `path` for a tenure.
 ///
-/// `synchronous=EXTRA`: with FULL the directory is not synced after the journal is unlinked, so that a crash of a
-/// metadata server can bring the journal back and with it undo acknowledged transactions.
-///
 /// # Errors
 ///
 /// [`Error::Missing`] where there is no file, [`Error::Sqlite`] otherwise.
 pub fn open(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = open_with(path, flags)?;
+    open_with(path, flags)
+}
+
+/// Settings that matter to transactions only.
+///
+/// `synchronous=EXTRA`: with FULL the directory is not synced after the journal is unlinked, so that a crash of a
+/// metadata server can bring the journal back and with it undo acknowledged transactions.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub fn prepare_for_writing(connection: &Connection, path: &Path) -> Result<()> {
     // cache_spill: no page reaches the file before COMMIT, so a failed transaction leaves it untouched.
     let settings = "PRAGMA synchronous=EXTRA; PRAGMA cache_spill=OFF; PRAGMA temp_store=MEMORY;";
     connection.execute_batch(settings).map_err(Error::sqlite(path, "setting up the connection"))?;
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)
-        .map_err(Error::sqlite(path, "setting up the connection"))?;
-    Ok(connection)
+        .map(|_| ())
+        .map_err(Error::sqlite(path, "setting up the connection"))
 }
 
 /// Opens a new, private database file at `path` that nobody else knows of.
