@@ -7,7 +7,6 @@ mod gate;
 mod hardlink;
 mod holder;
 mod path;
-mod queue;
 mod stale;
 mod tenure;
 mod wait;

@@ -36,7 +36,7 @@ pub struct Patience<'a> {
 const FIRST_POLL: Duration = Duration::from_millis(2);
 /// Nobody sleeps longer than this beside a lock that may have become free.
 const LONGEST_POLL: Duration = Duration::from_millis(100);
-/// Polls of a waiter that has asked the holder for room, see [`super::queue`].
+/// Polls of a waiter that has asked the holder for room, so that the holder's short rest is long enough.
 pub(super) const HURRIED_POLL: Duration = Duration::from_millis(10);
 const SLICE: Duration = Duration::from_millis(50);
 

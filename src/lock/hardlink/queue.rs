@@ -9,8 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::hardlink::{Inode, TemporaryName, scratch_path};
-use super::wait::HURRIED_POLL;
+use super::ticket::{Inode, TemporaryName, scratch_path};
+use crate::lock::wait::HURRIED_POLL;
 
 /// Waits shorter than this end by themselves wherever several processes come and go.
 pub(super) const LONG_WAIT: Duration = Duration::from_millis(200);

@@ -1,0 +1,35 @@
+//! What the file system says, sorted into what may pass, what may hide a success, and what no waiting cures.
+
+use std::io;
+use std::path::Path;
+
+use nix::errno::Errno;
+
+use crate::error::Error;
+
+/// An error that no waiting cures, with what to do about it.
+pub(super) fn refused(path: &Path, action: &'static str, source: io::Error) -> Error {
+    let advice = match Errno::from_raw(source.raw_os_error().unwrap_or(0)) {
+        Errno::EACCES | Errno::EPERM => {
+            "; every user of a store must be able to create and remove files in its directory \
+             (the owner can run: chmod 0777 on it, and chmod -t if it is sticky)"
+        }
+        Errno::EROFS => "; the file system is read-only: open the store with read_only=True",
+        Errno::ENOSPC | Errno::EDQUOT => "; there is no room for a lock file: free space or raise the quota",
+        Errno::ENOENT => "; its directory does not exist",
+        Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EXDEV | Errno::EMLINK => {
+            "; this file system has no hard links: the hard-link protocol cannot work on it"
+        }
+        _ => "",
+    };
+    Error::Lock { path: path.to_path_buf(), action, source, advice }
+}
+
+/// Errors after which the operation may or may not have happened, as network file systems report lost replies.
+pub(super) fn is_ambiguous(error: &io::Error) -> bool {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    matches!(
+        errno,
+        Errno::EEXIST | Errno::EIO | Errno::EINTR | Errno::ESTALE | Errno::ETIMEDOUT | Errno::EREMOTEIO
+    )
+}

@@ -1,0 +1,103 @@
+//! A lock that is held: confirmed, renewed, released.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+use std::process;
+use std::time::Duration;
+
+use super::errors::refused;
+use super::queue;
+use super::ticket::{self, Inode, inode};
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::lock::gate::Closed;
+use crate::mutation;
+
+/// A lock that this process holds.
+#[derive(Debug)]
+pub struct Held {
+    pub(super) path: PathBuf,
+    /// Kept open: the inode number cannot be given to another file while this one exists.
+    pub(super) file: File,
+    pub(super) identity: Inode,
+    pub(super) owner: u32,
+    pub(super) renewal_period: Duration,
+    pub(super) renewed: Duration,
+    pub(super) released: bool,
+    pub(super) gate: Closed,
+}
+
+impl Held {
+    /// Is the file at the lock path still ours? Asked before a commit: whoever lost the lock must not write.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LockLost`] where it is another's or gone.
+    pub fn confirm(&self) -> Result<()> {
+        if self.is_ours() || mutation::off("confirm-before-commit") {
+            return Ok(());
+        }
+        Err(Error::LockLost { path: self.path.clone() })
+    }
+
+    fn is_ours(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|metadata| inode(&metadata) == self.identity)
+    }
+
+    /// Renews the time stamp when it is due, for work that may last longer than the stale timeout: watchers see a
+    /// changed lock, and the original's clients a young one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LockLost`] as [`Held::confirm`]; [`Error::Lock`] where the file cannot be written.
+    pub fn renew_if_due(&mut self) -> Result<()> {
+        let now = clock::since_boot();
+        if now.saturating_sub(self.renewed) < self.renewal_period || mutation::off("renewal") {
+            return Ok(());
+        }
+        self.confirm()?;
+        self.file
+            .write_all_at(&ticket::payload(), 0)
+            .map_err(|source| refused(&self.path, "renewing it", source))?;
+        self.renewed = now;
+        Ok(())
+    }
+
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lock`] where the lock file cannot be removed: everybody else will wait until it is stale.
+    pub fn release(mut self) -> Result<()> {
+        self.unlink()
+    }
+
+    /// Removes the lock file only if it is ours: after a take-over another's lock stands there. A forked child
+    /// never touches its parent's.
+    fn unlink(&mut self) -> Result<()> {
+        if self.released || process::id() != self.owner {
+            return Ok(());
+        }
+        self.released = true;
+        let metadata = fs::symlink_metadata(&self.path).ok();
+        let ours = metadata.filter(|metadata| inode(metadata) == self.identity);
+        if ours.is_none() && !mutation::off("release-own-inode") {
+            return Ok(());
+        }
+        if ours.is_some_and(|metadata| metadata.nlink() > 1) {
+            self.gate.gate().rest_for(queue::REST);
+        }
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => other.map_err(|source| refused(&self.path, "releasing it", source)),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.unlink();
+    }
+}
