@@ -57,7 +57,7 @@ bench: $(VENV)/test ## Normal forms beside plain SHA-256; single calls beside th
 .PHONY: coverage
 coverage: $(VENV)/test .tools/bin/cargo-tarpaulin ## Report the coverage of Rust and Python
 	.tools/bin/cargo-tarpaulin --engine ptrace --no-default-features --features mutations \
-	    --exclude-files 'fuzz/*' 'benches/*' 'tests/*' 'src/python/*' --out Stdout --skip-clean
+	    --exclude-files 'fuzz/*' 'benches/*' 'tests/*' 'src/python/*' --out Stdout --skip-clean --target-dir target/tarpaulin
 	$(PY) -m pytest -q --cov=tirastore --cov-report=term-missing:skip-covered
 
 .tools/bin/cargo-tarpaulin:

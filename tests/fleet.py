@@ -54,6 +54,14 @@ def record_contested(path: Path, name: str, count: int) -> None:
             print(number, flush=True)
 
 
+def overwrite(path: Path, name: str, count: int) -> None:
+    """Overwrite one record `count` times without a pause."""
+    store = open_store(path, name)
+    for number in range(count):
+        store.record("fleet", SOURCE, "", True, times(name, number), overwrite=True)
+        print(number, flush=True)
+
+
 def record_pairs(path: Path, name: str, count: int) -> None:
     """Record pairs of schedules, both in one transaction."""
     store = open_store(path, name)
@@ -126,6 +134,7 @@ if __name__ == "__main__":
     roles = {
         "own": record_own,
         "contested": record_contested,
+        "overwrite": overwrite,
         "pairs": record_pairs,
         "create": create,
         "original": record_as_original,

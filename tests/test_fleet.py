@@ -144,6 +144,24 @@ def test_original_clients_and_ours_write_one_store_without_loss(tmp_path: Path) 
     assert_sound(path)
 
 
+def test_a_reader_gets_its_turns_beside_a_writer_that_never_pauses(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = fleet.open_store(path, "reader")
+    writer = fleet.start("overwrite", path, "busy", 1_000_000)
+    try:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        turns = 10
+        seen = [store.lookup("fleet", fleet.SOURCE, "") for _ in range(turns)]
+    finally:
+        writer.kill()
+        writer.communicate()
+    numbers = [result.execution_times[0] for result in seen if result and result.execution_times]
+    assert numbers == sorted(numbers)
+    # Left to luck, a reader waits for thousands of turns of the writer.
+    assert numbers[-1] < 400 * turns
+
+
 def test_a_lock_older_than_its_timeout_is_outwaited_for_the_originals_scripts(
     tmp_path: Path,
 ) -> None:
