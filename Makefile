@@ -17,7 +17,7 @@ help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: demo
-demo: $(VENV)/demo ## Build, install into .venv, measure real programs and show the result (3 minutes)
+demo: $(VENV)/demo ## Build, install into .venv, measure real programs and show the result (about 4 minutes the first time)
 	$(VENV)/bin/tirastore demo --dir demo
 
 .PHONY: test
@@ -78,14 +78,17 @@ prerequisites:
 	    || { echo "missing: Python's venv module (Debian: apt-get install python3-venv)"; exit 1; }
 
 $(VENV)/bin/maturin: | prerequisites
+	@echo "Installing into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'maturin>=1.9,<2.0'
 
 # One stamp for each set of extras that is installed, newer than everything the extension is built from.
 $(VENV)/demo: $(SOURCES) $(VENV)/bin/maturin
-	PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras demo
+	@echo "Compiling the Rust core: 1 to 3 minutes the first time"
+	@PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras demo
 	@touch $@
 
 $(VENV)/test: $(SOURCES) $(VENV)/bin/maturin
-	PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras demo,test
+	@echo "Compiling the Rust core: 1 to 3 minutes the first time"
+	@PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras demo,test
 	@touch $@

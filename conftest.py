@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,3 +16,16 @@ def store(tmp_path: Path) -> Iterator[TiraStore]:
         tmp_path / "store.db", source_project="test_project", cpu_model="TestCPU", slurm_cpus="4"
     ) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def names_of_examples(
+    request: pytest.FixtureRequest,
+    doctest_namespace: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Give the examples in docstrings an empty ``store``, and a directory of their own."""
+    if hasattr(request.node, "dtest"):
+        monkeypatch.chdir(tmp_path)
+        doctest_namespace["store"] = TiraStore("store.db")

@@ -131,10 +131,12 @@ pub enum Error {
     },
 
     /// There is no file to read.
-    #[error("no such store: {}", path.display())]
+    #[error("no such store: {}{}", path.display(), why.as_ref().map(|why| format!(", and it cannot be created: {why}")).unwrap_or_default())]
     Missing {
         /// The database file.
         path: PathBuf,
+        /// Why it was not created, where that was asked for.
+        why: Option<String>,
     },
 
     /// A stored result that cannot be decoded.

@@ -1,6 +1,7 @@
 //! Temporary files beside a store. Their names tell which process made them, so that those of the dead can be swept.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process;
 
@@ -27,7 +28,15 @@ pub(crate) fn file_in(directory: &Path) -> Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(&prefix(COPIES))
         .tempfile_in(directory)
+        .map_err(without_name)
         .map_err(Error::io(directory, "creating a file in"))
+}
+
+/// The system's error alone: a temporary name tells nobody anything.
+fn without_name(error: io::Error) -> io::Error {
+    let cause =
+        error.get_ref().and_then(|wrapped| wrapped.source()?.downcast_ref::<io::Error>()?.raw_os_error());
+    cause.map_or(error, io::Error::from_raw_os_error)
 }
 
 fn prefix(kind: &str) -> String {

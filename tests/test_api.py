@@ -409,7 +409,7 @@ def test_a_store_shows_itself(tmp_path: Path) -> None:
         assert "<b>" not in shown
         assert "&lt;script&gt;" in shown
         assert "&lt;b&gt;&amp;" in shown
-        assert "0 records of 0 programs" in shown
+        assert "0 records, 0 programs" in shown
     assert "closed" in store._repr_html_()
     assert repr(store).startswith("TiraStore(")
 

@@ -150,8 +150,17 @@ def test_a_failed_measurement_is_told_and_not_recorded(tmp_path):
         assert store.count() == 0
 
 
-def test_without_a_compiler_the_demo_fails_and_records_no_legal_schedule(tmp_path, monkeypatch):
+def test_without_a_compiler_the_demo_does_not_start(tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
+    result = run("demo", "--dir", tmp_path / "d")
+    assert result.exit_code == 1
+    assert result.output.count("\n") == 1
+    assert "no-such-compiler" in result.output
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_compiler_that_fails_is_told_and_no_legal_schedule_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", "false")
     result = run("demo", "--dir", tmp_path / "d", "--pairs", 7, "--workers", 1)
     assert result.exit_code == 1
     assert "7 measurements failed and were not recorded" in result.output

@@ -294,3 +294,17 @@ def test_a_reader_leaves_no_trace(tmp_path: Path) -> None:
     with TiraStore(tmp_path / "s.db", read_only=True, allow_cpu_mismatch=True) as store:
         assert store.count() == 0
     assert (tmp_path / "s.db").stat().st_mtime == 1
+
+
+@needs_root
+def test_a_journal_that_was_never_begun_keeps_no_reader_out(closed_directory: Path) -> None:
+    # What a writer leaves that is killed before it has synced its journal: SQLite ignores it.
+    (closed_directory / "s.db-journal").write_bytes(bytes(512))
+    code = """
+import sys
+from tirastore import TiraStore
+with TiraStore(sys.argv[1], lock_timeout=5.0, allow_cpu_mismatch=True) as store:
+    assert not store.writes_allowed
+    print(store.count())
+"""
+    assert int(run_python(code, closed_directory / "s.db", user=NOBODY)) >= 1

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tirastore.errors import TiraStoreError
 
@@ -23,7 +24,7 @@ class _OneLineErrors(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (TiraStoreError, OSError) as error:
+        except (TiraStoreError, OSError, ValueError) as error:
             message = " ".join(str(error).split()) or type(error).__name__
             raise click.ClickException(message) from error
 
@@ -34,7 +35,7 @@ def main() -> None:
     """Use a store of program measurements for compiler autoschedulers."""
 
 
-@main.command()
+@main.command(short_help="Measure real schedules of small programs.")
 @click.option(
     "--dir",
     "directory",
@@ -88,7 +89,9 @@ def stats(path: Path) -> None:
     table = Table(show_header=False)
     for name, value in counts.items():
         items = value if isinstance(value, (list, tuple, set)) else [value]
-        table.add_row(name.replace("_", " "), ", ".join(map(str, items)))
+        # A project without a name is one, too.
+        shown = ", ".join(str(item) if item != "" else "(none)" for item in items)
+        table.add_row(name.replace("_", " "), shown)
     Console().print(table, highlight=False)
 
 
@@ -110,8 +113,10 @@ def lookup(path: Path, program: str, source: Path, schedule: str) -> None:
     if found is None:
         raise click.ClickException(f"{path} has no record of this schedule of {program}")
     table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in found.to_dict().items():
-        table.add_row(name.replace("_", " "), str(value))
+        table.add_row(name.replace("_", " "), Text(str(value)))
     Console().print(table, highlight=False)
 
 
@@ -121,19 +126,17 @@ def lookup(path: Path, program: str, source: Path, schedule: str) -> None:
 @click.option(
     "--fmt",
     type=click.Choice(["json", "jsonl"]),
-    default="json",
-    show_default=True,
-    help="One JSON object, or one line for each program.",
+    help="One JSON object, or one line for each program; default: by the ending of OUT.",
 )
-def export(path: Path, out: Path, fmt: Literal["json", "jsonl"]) -> None:
+def export(path: Path, out: Path, fmt: Literal["json", "jsonl"] | None) -> None:
     """Write everything in the store PATH to the file OUT."""
     from tirastore import TiraStore  # noqa: PLC0415
 
     with TiraStore(path, read_only=True) as store:
-        click.echo(store.export(out, fmt))
+        click.echo(store.export(out, fmt or ("jsonl" if out.suffix == ".jsonl" else "json")))
 
 
-@main.command()
+@main.command(short_help="Copy one consistent state of a store.")
 @click.argument("path", type=_PATH)
 @click.argument("out", type=_PATH, required=False)
 def backup(path: Path, out: Path | None) -> None:

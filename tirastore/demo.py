@@ -8,6 +8,8 @@ written was measured here.
 from __future__ import annotations
 
 import importlib.util
+import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,6 +187,9 @@ def _check_packages() -> None:
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise DemoError(f"the demo needs {', '.join(missing)}: pip install 'tirastore[demo]'")
+    compiler = (shlex.split(os.environ.get("CC", "")) or ["cc"])[0]
+    if shutil.which(compiler) is None:
+        raise DemoError(f"the demo needs a C compiler: install {compiler!r}, or name one in CC")
 
 
 class _Bar:

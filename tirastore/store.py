@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -13,7 +14,7 @@ from tirastore.errors import CorruptRecordWarning, CpuMismatchWarning
 from tirastore.records import LookupResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from tirastore.records import ExecutionTimes, Measurement
@@ -36,7 +37,7 @@ class TiraStore:
     Parameters
     ----------
     db_path : str or Path
-        The database file. Created if missing, with its directory.
+        The database file; ``~`` is the home directory. Created if missing, with its directory.
     source_project : str
         Project that is written to every record.
     cpu_model : str, optional
@@ -55,9 +56,9 @@ class TiraStore:
         Never write. In a directory where this user may not create files, lookups then work
         without the lock.
     share : bool, optional
-        Who else may use what this call creates. ``None``: everybody (files 0666, new directories
-        0777); ``True``: an existing directory of the caller's is opened, too; ``False``: nobody
-        (0600, 0700).
+        Who else may use the store. ``None``: everybody may use what this call creates (files 0666,
+        new directories 0777); ``True``: the directory is made writable by all even if it exists,
+        unless it is a home or another user's; ``False``: nobody (0600, 0700).
     dialects : sequence of str
         Dialects of schedules that may be recorded, see :func:`~tirastore.schedule_dialect`.
 
@@ -121,7 +122,8 @@ class TiraStore:
             "share": share,
             "dialects": tuple(dialects),
         }
-        self._core = _core.Store(Path(db_path), locked_by_caller=False, **arguments)
+        path = Path(db_path).expanduser()
+        self._core = _core.Store(path, locked_by_caller=False, **arguments)
         self.allow_cpu_mismatch = allow_cpu_mismatch
         self._arguments = arguments
         if self._core.cpu_mismatch is not None:
@@ -159,7 +161,6 @@ class TiraStore:
 
         Examples
         --------
-        >>> store = getfixture("store")
         >>> store.lookup("mm", "void mm() {}", "") is None
         True
         """
@@ -187,7 +188,6 @@ class TiraStore:
 
         Examples
         --------
-        >>> store = getfixture("store")
         >>> store.lookup_many([("mm", "void mm() {}", ""), ("mv", "void mv() {}", "")])
         [None, None]
         """
@@ -206,7 +206,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").contains("mm", "void mm() {}", "")
+        >>> store.contains("mm", "void mm() {}", "")
         False
         """
         del program_name
@@ -222,7 +222,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").contains_many([("mm", "void mm() {}", "")])
+        >>> store.contains_many([("mm", "void mm() {}", "")])
         [False]
         """
         return self._core.contains_many([(source, schedule) for _, source, schedule in items])
@@ -268,7 +268,6 @@ class TiraStore:
 
         Examples
         --------
-        >>> store = getfixture("store")
         >>> store.record("mm", "void mm() {}", "P(L0,comps=['c'])", True, [0.5])
         True
         >>> store.record("mm", "void mm() {}", "P(L0,comps=['c'])", True, [0.4])
@@ -316,14 +315,13 @@ class TiraStore:
 
         Examples
         --------
-        >>> store = getfixture("store")
         >>> store.record_many("mm", "void mm() {}", [
         ...     {"tiralib_schedule_string": "", "is_legal": True, "execution_times": [1.5]},
         ...     {"tiralib_schedule_string": "R(L0,comps=['c'])", "is_legal": False},
         ... ])
         2
         """
-        entries = [dict(entry) for entry in schedules]
+        entries = [dict(entry) if isinstance(entry, Mapping) else entry for entry in schedules]
         return self._core.record_many(program_name, program_source_code, entries, bool(overwrite))
 
     def record_batch(self, measurements: Iterable[Measurement], overwrite: bool = False) -> int:
@@ -351,7 +349,6 @@ class TiraStore:
         Examples
         --------
         >>> from tirastore import Measurement
-        >>> store = getfixture("store")
         >>> store.record_batch([
         ...     Measurement("mm", "void mm() {}", "", True, [1.5]),
         ...     Measurement("mv", "void mv() {}", "", True, [0.2]),
@@ -376,7 +373,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").get_program_source("mm")
+        >>> store.get_program_source("mm")
         []
         """
         return [
@@ -401,7 +398,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").get_program_records("mm", "void mm() {}")
+        >>> store.get_program_records("mm", "void mm() {}")
         []
         """
         del program_name
@@ -427,7 +424,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").get("0" * 64) is None
+        >>> store.get("0" * 64) is None
         True
         """
         return self._core.get(key)
@@ -463,7 +460,6 @@ class TiraStore:
         Examples
         --------
         >>> import tirastore
-        >>> store = getfixture("store")
         >>> _ = store.record("mm", "void mm() {}", "", True, [1.5])
         >>> program = tirastore.make_program_hash("void mm() {}")
         >>> schedule = "R(L0,comps=['c'])"
@@ -488,7 +484,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").delete("0" * 64)
+        >>> store.delete("0" * 64)
         False
         """
         return self._core.delete(key)
@@ -498,7 +494,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").count()
+        >>> store.count()
         0
         """
         return self._core.count()
@@ -508,7 +504,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").program_count()
+        >>> store.program_count()
         0
         """
         return self._core.program_count()
@@ -525,7 +521,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").stats()["total_records"]
+        >>> store.stats()["total_records"]
         0
         """
         return self._core.stats()
@@ -555,7 +551,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").keys(limit=10)
+        >>> store.keys(limit=10)
         []
         """
         return self._core.keys(_within_i64(limit), _within_i64(offset), after)
@@ -576,7 +572,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").backup().suffix
+        >>> store.backup().suffix
         '.db'
         """
         return self._core.backup(None if backup_path is None else Path(backup_path))
@@ -608,7 +604,7 @@ class TiraStore:
 
         Examples
         --------
-        >>> getfixture("store").export(getfixture("tmp_path") / "all.json").name
+        >>> store.export("all.json").name
         'all.json'
         """
         path, damaged = self._core.export(Path(output_path), fmt)
@@ -622,7 +618,6 @@ class TiraStore:
 
         Examples
         --------
-        >>> store = getfixture("store")
         >>> store.close()
         >>> store.count()
         Traceback (most recent call last):
@@ -699,7 +694,7 @@ class TiraStore:
         elif (glance := self._core.glance(_GLANCE_SECONDS)) is None:
             sizes = "busy"
         else:
-            sizes = f"{glance[0]:,} records of {glance[1]:,} programs"
+            sizes = f"{glance[0]:,} records, {glance[1]:,} programs"
         rows = {
             "store": str(self.db_path),
             "content": sizes,

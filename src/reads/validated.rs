@@ -58,14 +58,14 @@ impl State {
                 "its lock is held, and a reader that may not write in its directory cannot wait in line",
             ));
         }
-        if connection::journal(path).metadata().is_ok_and(|metadata| metadata.len() > 0) {
+        if connection::has_hot_journal(path) {
             return Ok(Err(
                 "a dead writer left a journal, which a client that may write must roll back first",
             ));
         }
         let mut file = match File::open(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::Missing { path: path.to_path_buf() });
+                return Err(Error::Missing { path: path.to_path_buf(), why: None });
             }
             other => other.map_err(Error::io(path, "opening"))?,
         };

@@ -1,5 +1,7 @@
 //! Opening the database without any lock of SQLite's own: on the file systems this is made for there are none.
 
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +62,7 @@ pub(crate) fn open_immutable(path: &Path) -> Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let uri = format!("file:{}?immutable=1", percent_encoded(path));
     if !path.exists() {
-        return Err(Error::Missing { path: path.to_path_buf() });
+        return Err(Error::Missing { path: path.to_path_buf(), why: None });
     }
     Connection::open_with_flags_and_vfs(uri, flags, VFS).map_err(Error::sqlite(path, "opening it"))
 }
@@ -72,12 +74,21 @@ pub(crate) fn journal(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Is the journal beside the database at `path` hot: must it be rolled back? `SQLite`'s rule: its first byte is not 0.
+/// A writer that was killed before it synced the journal leaves one that never mattered.
+pub(crate) fn has_hot_journal(path: &Path) -> bool {
+    let mut first = [0];
+    File::open(journal(path))
+        .and_then(|mut file| file.read(&mut first))
+        .is_ok_and(|length| length == 1 && first[0] != 0)
+}
+
 fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection> {
     Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(|source| {
         if path.exists() || flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
             Error::Sqlite { path: path.to_path_buf(), action: "opening it", source }
         } else {
-            Error::Missing { path: path.to_path_buf() }
+            Error::Missing { path: path.to_path_buf(), why: None }
         }
     })
 }

@@ -77,6 +77,10 @@ impl Store {
             options.sharing.prepare_parent(&db_path)?;
         }
         let read_only = why_read_only(&db_path, options.read_only);
+        if read_only.is_some() && !db_path.exists() {
+            let why = read_only.filter(|_| !options.read_only);
+            return Err(Error::Missing { path: db_path, why });
+        }
         let read_mode = match parent(&db_path) {
             directory if is_writable(directory) => ReadMode::Locked,
             _ => ReadMode::Validated,
@@ -161,7 +165,7 @@ impl Store {
     fn check_and_describe(&self, interrupt: &dyn Interrupt) -> Result<StoredMachine> {
         let path = &self.place.db_path;
         if !path.exists() {
-            return Err(Error::Missing { path: path.clone() });
+            return Err(Error::Missing { path: path.clone(), why: None });
         }
         // Before SQLite sees it: a foreign file must not even have its journal rolled back.
         match schema::file_kind(path)? {

@@ -110,12 +110,13 @@ impl Store {
 
     fn dialect_refused(&self, dialect: Dialect, reason: &str) -> Error {
         let accepted: Vec<_> = self.dialects.iter().map(|dialect| dialect.name()).collect();
-        let separator = if reason.is_empty() { "" } else { "; " };
-        Error::InvalidSchedule(format!(
-            "{reason}{separator}this is a schedule of dialect {:?}, and this store was opened for {accepted:?}: \
-             name it in dialects= to record it",
-            dialect.name()
-        ))
+        let dialect = dialect.name();
+        let remedy =
+            format!("this store was opened for {accepted:?}, name {dialect:?} in dialects= to record it");
+        Error::InvalidSchedule(match reason {
+            "" => format!("this is a schedule of dialect {dialect:?}; {remedy}"),
+            reason => format!("{reason}. If a schedule of dialect {dialect:?} is meant: {remedy}"),
+        })
     }
 
     fn put_row(&self, tenure: &Tenure, row: &Row<'_>, overwrite: bool) -> Result<bool> {
