@@ -7,29 +7,47 @@ use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
+use super::HardLink;
 use super::errors::refused;
 use super::queue;
-use super::ticket::{self, Inode, inode};
+use super::ticket::{self, Inode, Ticket, inode};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::lock::gate::Closed;
 use crate::mutation;
 
+/// Held locks renew their time stamp when it is older than this share of the stale timeout.
+const RENEWALS_PER_TIMEOUT: u32 = 4;
+
 /// A lock that this process holds.
 #[derive(Debug)]
 pub struct Held {
-    pub(super) path: PathBuf,
+    path: PathBuf,
     /// Kept open: the inode number cannot be given to another file while this one exists.
-    pub(super) file: File,
-    pub(super) identity: Inode,
-    pub(super) owner: u32,
-    pub(super) renewal_period: Duration,
-    pub(super) renewed: Duration,
-    pub(super) released: bool,
-    pub(super) gate: Closed,
+    file: File,
+    identity: Inode,
+    owner: u32,
+    renewal_period: Duration,
+    renewed: Duration,
+    released: bool,
+    gate: Closed,
 }
 
 impl Held {
+    /// The lock that `ticket` has become; its temporary name goes.
+    pub(super) fn of(ticket: Ticket, lock: &HardLink, gate: Closed) -> Self {
+        Self {
+            path: lock.path.clone(),
+            identity: ticket.inode,
+            owner: process::id(),
+            renewal_period: lock.stale_timeout / RENEWALS_PER_TIMEOUT,
+            renewed: ticket.written,
+            file: ticket.file,
+            released: false,
+            gate,
+        }
+    }
+
     /// Is the file at the lock path still ours? Asked before a commit: whoever lost the lock must not write.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ impl HardLink {
             if let Some(closed) = gate.try_close() {
                 // The first poll links at once: a free lock costs no look.
                 match self.poll(looked, &mut watch)? {
-                    Poll::Linked(ticket) => return Ok(ticket.into_held(self, closed)),
+                    Poll::Linked(ticket) => return Ok(Held::of(ticket, self, closed)),
                     Poll::Taken(by) => holder = by,
                 }
                 looked = true;

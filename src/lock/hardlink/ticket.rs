@@ -4,23 +4,17 @@ use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::time::Duration;
 
 use rand::RngExt;
 
-use super::HardLink;
 use super::errors::{is_ambiguous, refused};
-use super::held::Held;
 use crate::error::Result;
-use crate::lock::gate::Closed;
 use crate::lock::holder::Holder;
 use crate::{clock, scratch};
 
 /// Lock files are padded to this size, so that a renewal replaces all of one by one write of equal length.
 const PAYLOAD_BYTES: usize = 512;
-/// Held locks renew their time stamp when it is older than this share of the stale timeout.
-const RENEWALS_PER_TIMEOUT: u32 = 4;
 
 /// Device and inode number: which file, whatever its name.
 pub(super) type Inode = (u64, u64);
@@ -32,9 +26,9 @@ pub(super) fn inode(metadata: &fs::Metadata) -> Inode {
 /// A file that is not the lock yet.
 pub(super) struct Ticket {
     name: TemporaryName,
-    file: File,
-    inode: Inode,
-    written: Duration,
+    pub(super) file: File,
+    pub(super) inode: Inode,
+    pub(super) written: Duration,
 }
 
 /// A name that is removed when it is dropped; the file lives on under its other name, if it has one.
@@ -80,19 +74,6 @@ impl Ticket {
                 Ok(false)
             }
             Err(source) => Err(refused(lock_path, "linking it", source)),
-        }
-    }
-
-    pub(super) fn into_held(self, lock: &HardLink, gate: Closed) -> Held {
-        Held {
-            path: lock.path.clone(),
-            file: self.file,
-            identity: self.inode,
-            owner: process::id(),
-            renewal_period: lock.stale_timeout / RENEWALS_PER_TIMEOUT,
-            renewed: self.written,
-            released: false,
-            gate,
         }
     }
 }
