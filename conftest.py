@@ -1,5 +1,6 @@
 """Fixtures of tests and doctests."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 import pytest
 
 from tirastore import TiraStore
+
+# A shell that runs this in the background has it ignore Ctrl-C, and every process that it starts,
+# too: tests that press Ctrl-C would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
