@@ -96,7 +96,7 @@ impl Holder {
         let gone = signal::kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH);
         // A process that started at another time only inherited the number.
         let replaced = matches!((self.start_time, start_time(pid)), (Some(then), Some(now)) if then != now);
-        gone || replaced
+        gone || replaced || is_zombie(pid)
     }
 }
 
@@ -118,12 +118,25 @@ fn pid_namespace() -> Option<String> {
     fs::read_link("/proc/self/ns/pid").ok().map(|link| link.to_string_lossy().into_owned())
 }
 
-/// Start of process `pid` in clock ticks since boot: field 22 of `/proc/PID/stat`. The second field is a name in
-/// parentheses that may itself hold blanks and parentheses, so fields are counted from the last one.
+/// Start of process `pid` in clock ticks since boot.
 fn start_time(pid: i32) -> Option<u64> {
+    stat_fields(pid)?.get(19)?.parse().ok()
+}
+
+/// Has `pid` ended without its parent having asked for its status? One that still has threads has not.
+fn is_zombie(pid: i32) -> bool {
+    stat_fields(pid).is_some_and(|fields| {
+        matches!(fields.first().map(String::as_str), Some("Z" | "X"))
+            && fields.get(17).is_some_and(|threads| matches!(threads.as_str(), "0" | "1"))
+    })
+}
+
+/// The fields of `/proc/PID/stat` from the third on. The second is a name in parentheses that may itself hold blanks
+/// and parentheses, so fields are counted from the last one.
+fn stat_fields(pid: i32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19)?.parse().ok()
+    Some(after_name.split_whitespace().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -153,6 +166,14 @@ mod tests {
     fn the_dead_of_this_node_are_recognised() {
         let mut child = process::Command::new("true").spawn().expect("spawn");
         let pid = i32::try_from(child.id()).ok();
+        // Nobody has asked for its status yet.
+        let ended = || {
+            fs::read_to_string(format!("/proc/{}/stat", child.id())).is_ok_and(|stat| stat.contains(") Z "))
+        };
+        while !ended() {
+            std::thread::yield_now();
+        }
+        assert!(Holder { pid, start_time: pid.and_then(start_time), ..Holder::me() }.is_provably_dead());
         child.wait().expect("wait");
         assert!(Holder { pid, start_time: None, ..Holder::me() }.is_provably_dead());
         let reused = Holder { start_time: Holder::me().start_time.map(|t| t + 1), ..Holder::me() };

@@ -1,6 +1,7 @@
 //! How a store comes into being: complete, or not at all.
 
 use std::fs::{self, File, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -23,8 +24,18 @@ pub(crate) fn create(path: &Path, machine: &Machine, sharing: Sharing) -> Result
     build(aside.path(), "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=FULL;", machine)?;
     fs::set_permissions(aside.path(), Permissions::from_mode(sharing.file_mode()))
         .map_err(Error::io(aside.path(), "setting the mode of"))?;
+    forget_journal(path)?;
     aside.persist_noclobber(path).map_err(|error| error.error).map_err(Error::io(path, "creating"))?;
     sync_directory(directory)
+}
+
+/// Removes the journal of a database that was removed: it would be rolled back into the new one.
+fn forget_journal(path: &Path) -> Result<()> {
+    let journal = connection::journal(path);
+    match fs::remove_file(&journal) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.map_err(Error::io(&journal, "removing")),
+    }
 }
 
 /// Makes a store of the empty file at `path`, under its lock, in one transaction.

@@ -33,6 +33,13 @@ impl Store {
             None => self.default_backup_path(),
         };
         self.refuse_itself(&target, "backup_path")?;
+        if connection::has_hot_journal(&target) {
+            let text = format!(
+                "backup_path has the journal of another database: {} would be damaged by it; choose another path",
+                target.display()
+            );
+            return Err(Error::InvalidArgument(text));
+        }
         let aside = self.copy_aside(parent(&target), interrupt)?;
         backup::publish(aside, &target, self.sharing.file_mode())?;
         Ok(target)

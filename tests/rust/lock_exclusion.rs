@@ -115,6 +115,15 @@ fn a_directory_at_the_lock_path_is_the_other_protocol() {
 }
 
 #[test]
+fn a_pipe_at_the_lock_path_is_waited_for_like_any_lock() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let lock = lock(directory.path(), LONG);
+    nix::unistd::mkfifo(&lock.path, nix::sys::stat::Mode::S_IRWXU).expect("created");
+    let error = acquire(&lock, SHORT).expect_err("taken");
+    assert!(matches!(error, Error::LockTimeout { .. }), "{error}");
+}
+
+#[test]
 fn a_missing_directory_is_said_at_once() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let lock = lock(&directory.path().join("missing"), LONG);

@@ -174,6 +174,20 @@ fn exports_and_backups_hold_everything_and_are_never_half_written() {
 }
 
 #[test]
+fn the_journal_of_a_database_that_is_gone_is_not_rolled_back_into_a_new_one() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let journal = directory.path().join("s.db-journal");
+    // As hot as a journal can look.
+    fs::write(&journal, [&b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"[..], &[1; 504]].concat()).expect("written");
+    let store = open(options(directory.path()));
+    assert!(!journal.exists());
+    let target = directory.path().join("backup.db");
+    fs::write(directory.path().join("backup.db-journal"), [0xd9; 512]).expect("written");
+    assert!(matches!(store.backup(Some(&target), &Uninterrupted), Err(Error::InvalidArgument(_))));
+    assert!(!target.exists());
+}
+
+#[test]
 fn modes_are_what_sharing_says_whatever_the_umask() {
     for (sharing, file, directory_mode) in
         [(Sharing::NewOnly, 0o666, 0o777), (Sharing::Private, 0o600, 0o700)]

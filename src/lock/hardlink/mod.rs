@@ -150,12 +150,14 @@ impl HardLink {
         if metadata.is_dir() {
             return Err(Error::Sealed { path: self.path.clone() });
         }
-        let content = File::open(&self.path).ok().and_then(|mut file| {
-            // Of the same file as the metadata, or not at all.
-            let same = file.metadata().is_ok_and(|opened| inode(&opened) == inode(&metadata));
-            let mut bytes = Vec::new();
-            (same && file.read_to_end(&mut bytes).is_ok()).then_some(bytes)
-        });
+        // Opening a pipe would wait for a writer.
+        let content =
+            metadata.is_file().then(|| File::open(&self.path).ok()).flatten().and_then(|mut file| {
+                // Of the same file as the metadata, or not at all.
+                let same = file.metadata().is_ok_and(|opened| inode(&opened) == inode(&metadata));
+                let mut bytes = Vec::new();
+                (same && file.read_to_end(&mut bytes).is_ok()).then_some(bytes)
+            });
         Ok(Some(Sighting {
             inode: inode(&metadata),
             changed: (metadata.mtime(), metadata.mtime_nsec()),
