@@ -6,6 +6,7 @@ Every acknowledged record is printed as a line, after the call that recorded it 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tirastore import Measurement, TiraStore, make_key, make_program_hash
+from tirastore._lock import HardLinkLock
 
 SOURCE = "void fleet() { /* shared by all clients */ }"
 
@@ -60,6 +62,25 @@ def overwrite(path: Path, name: str, count: int) -> None:
     for number in range(count):
         store.record("fleet", SOURCE, "", True, times(name, number), overwrite=True)
         print(number, flush=True)
+
+
+def die_holding(path: Path, name: str, count: int) -> None:
+    """Take the lock at `path` again and again; end while holding it at the `count`-th time.
+
+    The kernel's flock, which ends with its process, tells whether anybody else is inside.
+    """
+    lock = HardLinkLock(path)
+    oracle = os.open(path.with_name("oracle"), os.O_RDWR | os.O_CREAT)
+    for number in range(count + 1):
+        lock.acquire()
+        try:
+            fcntl.flock(oracle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{name} is not alone", flush=True)
+        if number == count:
+            os._exit(0)
+        fcntl.flock(oracle, fcntl.LOCK_UN)
+        lock.release()
 
 
 def record_pairs(path: Path, name: str, count: int) -> None:

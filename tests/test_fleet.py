@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import random
 import sqlite3
 import time
@@ -160,6 +162,33 @@ def test_a_reader_gets_its_turns_beside_a_writer_that_never_pauses(tmp_path: Pat
     assert numbers == sorted(numbers)
     # Left to luck, a reader waits for thousands of turns of the writer.
     assert numbers[-1] < 400 * turns
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_holders_that_die_never_let_two_in(tmp_path: Path, seed: int) -> None:
+    # Forked, not started: a new process for each of hundreds of deaths has to be cheap.
+    print("seed", seed)
+    chance = random.Random(seed)
+    context = multiprocessing.get_context("fork")
+    lock_path = tmp_path / "s.db.lock"
+    output = tmp_path / "output"
+    deaths, living = 0, []
+    while deaths < 600:
+        while len(living) < 10:
+            count = chance.randrange(4)
+            living.append(context.Process(target=_die, args=(lock_path, count, output)))
+            living[-1].start()
+        living[0].join(timeout=60)
+        assert living.pop(0).exitcode == 0, "a waiter did not get in after the dead"
+        deaths += 1
+    for process in living:
+        process.join(timeout=60)
+    assert output.read_text() == ""
+
+
+def _die(lock_path: Path, count: int, output: Path) -> None:
+    with output.open("a") as file, contextlib.redirect_stdout(file):
+        fleet.die_holding(lock_path, "somebody", count)
 
 
 def test_a_lock_older_than_its_timeout_is_outwaited_for_the_originals_scripts(

@@ -3,6 +3,7 @@
 //! It is as careful as that protocol allows. What it cannot promise, because other clients of it break locks by the
 //! wall clock and everybody must unlink by *path*, is written down in `docs/design.md`; the token protocol cures it.
 
+mod breaker;
 mod errors;
 mod held;
 mod queue;
@@ -11,11 +12,12 @@ mod ticket;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use held::Held;
 
+use self::breaker::Breaker;
 use self::errors::{is_ambiguous, refused};
 use self::queue::Request;
 use self::ticket::{Inode, Ticket, inode, scratch_path};
@@ -42,7 +44,7 @@ pub struct HardLink {
 }
 
 /// What a poll saw at the lock path.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Sighting {
     inode: Inode,
     changed: (i64, i64),
@@ -126,38 +128,37 @@ impl HardLink {
     /// Who holds the lock now? Breaks it where its holder is dead or has been silent for the whole timeout.
     fn look(&self, watch: &mut Watch<Sighting>) -> Result<Option<(Inode, Holder)>> {
         let began = clock::since_boot();
-        let Some(sighting) = self.sight()? else {
+        let Some(sighting) = self.sight(&self.path)? else {
             watch.forget();
             return Ok(None);
         };
         let ended = clock::since_boot();
         let holder = sighting.holder();
-        let (inode, dead) = (sighting.inode, holder.is_provably_dead());
-        if watch.observe(sighting, began, ended) || dead {
-            self.break_lock(inode)?;
+        let (inode, judged) = (sighting.inode, sighting.clone());
+        let stale = watch.observe(sighting, began, ended);
+        if (stale || holder.is_provably_dead()) && self.break_lock(&judged, stale)? {
             watch.forget();
             return Ok(None);
         }
         Ok(Some((inode, holder)))
     }
 
-    fn sight(&self) -> Result<Option<Sighting>> {
+    fn sight(&self, path: &Path) -> Result<Option<Sighting>> {
         let refused = |source| self.refused("looking at it", source);
-        let metadata = match fs::symlink_metadata(&self.path) {
+        let metadata = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound || is_ambiguous(&error) => return Ok(None),
             other => other.map_err(refused)?,
         };
         if metadata.is_dir() {
-            return Err(Error::Sealed { path: self.path.clone() });
+            return Err(Error::Sealed { path: path.to_path_buf() });
         }
         // Opening a pipe would wait for a writer.
-        let content =
-            metadata.is_file().then(|| File::open(&self.path).ok()).flatten().and_then(|mut file| {
-                // Of the same file as the metadata, or not at all.
-                let same = file.metadata().is_ok_and(|opened| inode(&opened) == inode(&metadata));
-                let mut bytes = Vec::new();
-                (same && file.read_to_end(&mut bytes).is_ok()).then_some(bytes)
-            });
+        let content = metadata.is_file().then(|| File::open(path).ok()).flatten().and_then(|mut file| {
+            // Of the same file as the metadata, or not at all.
+            let same = file.metadata().is_ok_and(|opened| inode(&opened) == inode(&metadata));
+            let mut bytes = Vec::new();
+            (same && file.read_to_end(&mut bytes).is_ok()).then_some(bytes)
+        });
         Ok(Some(Sighting {
             inode: inode(&metadata),
             changed: (metadata.mtime(), metadata.mtime_nsec()),
@@ -165,28 +166,29 @@ impl HardLink {
         }))
     }
 
-    /// Removes the lock file, if it is still the one that was judged.
+    /// Removes the lock file, if it is still the one that was judged. `false` if somebody else is doing so.
     ///
     /// The name is moved aside first: had a new holder come between the look and the move, it can be put back.
-    fn break_lock(&self, judged: Inode) -> Result<()> {
+    fn break_lock(&self, judged: &Sighting, stale: bool) -> Result<bool> {
+        let Some(_right) = Breaker::try_take(judged.inode, !stale) else { return Ok(false) };
         let aside = scratch_path(&self.path, "broken");
-        let still_there = fs::symlink_metadata(&self.path).is_ok_and(|metadata| inode(&metadata) == judged);
-        if !still_there {
-            return Ok(());
+        // Looked at again under the right: whoever had it before may have removed the lock and taken it. All of it is
+        // compared, because a file system gives the inode of a removed lock to the next one.
+        if self.sight(&self.path)?.as_ref() != Some(judged) && !mutation::off("look-again") {
+            return Ok(true);
         }
         match fs::rename(&self.path, &aside) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
             other => other.map_err(|source| self.refused("breaking the lock of a dead holder", source))?,
         }
-        let moved = fs::symlink_metadata(&aside).map(|metadata| inode(&metadata));
-        if moved.is_ok_and(|moved| moved != judged) {
+        if self.sight(&aside)?.is_some_and(|moved| moved != *judged) && !mutation::off("look-again") {
             let _ = fs::hard_link(&aside, &self.path);
         }
         let _ = fs::remove_file(&aside);
         if let Some(directory) = self.path.parent() {
             scratch::sweep(directory);
         }
-        Ok(())
+        Ok(true)
     }
 
     fn timed_out(&self, waited: Duration, holder: Option<(Inode, Holder)>) -> Error {
@@ -197,5 +199,46 @@ impl HardLink {
 
     fn refused(&self, action: &'static str, source: io::Error) -> Error {
         refused(&self.path, action, source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock_in(directory: &Path) -> HardLink {
+        let stale_timeout = Duration::from_secs(600);
+        HardLink { path: directory.join("s.db.lock"), mode: 0o666, stale_timeout, outwait_old_claims: false }
+    }
+
+    /// Judges a dead holder's lock; before it is removed, the next holder's lock stands there, in the same inode.
+    fn break_too_late() -> bool {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let lock = lock_in(directory.path());
+        fs::write(&lock.path, "of the dead").expect("written");
+        let judged = lock.sight(&lock.path).expect("looked").expect("there");
+        fs::write(&lock.path, "of the living").expect("written");
+        lock.break_lock(&judged, true).expect("looked again");
+        fs::read(&lock.path).is_ok_and(|content| content == b"of the living")
+    }
+
+    #[test]
+    fn a_new_lock_in_the_inode_of_a_dead_one_is_left_alone() {
+        assert!(break_too_late());
+        assert!(!mutation::without("look-again", break_too_late), "the promise holds without its mechanism");
+    }
+
+    #[test]
+    fn a_lock_that_somebody_else_is_breaking_is_left_to_them() {
+        let two_break = || {
+            let directory = tempfile::tempdir().expect("temporary directory");
+            let lock = lock_in(directory.path());
+            fs::write(&lock.path, "of the dead").expect("written");
+            let judged = lock.sight(&lock.path).expect("looked").expect("there");
+            let _other = Breaker::try_take(judged.inode, true);
+            lock.break_lock(&judged, false).expect("asked")
+        };
+        assert!(!two_break());
+        assert!(mutation::without("one-breaker", two_break), "the promise holds without its mechanism");
     }
 }
