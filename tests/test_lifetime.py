@@ -370,3 +370,34 @@ def test_machine_arguments_are_strings(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         TiraStore(tmp_path / "s.db", cpu_model=7, slurm_cpus=MACHINE["slurm_cpus"])  # type: ignore[arg-type]
     assert contents(tmp_path) == {}
+
+
+def test_a_child_forked_while_a_thread_reads_is_never_stuck(tmp_path: Path) -> None:
+    # Whatever mutex the thread holds at the fork is held for ever in the child.
+    with open_store(tmp_path / "s.db") as store:
+        store.record("p", SOURCE, P, True, [1.0])
+    code = """
+import threading, signal, sys, os, warnings
+from tirastore import TiraStore
+warnings.simplefilter("ignore")
+store = TiraStore(sys.argv[1], cpu_model="TestCPU", slurm_cpus="4")
+stopped = threading.Event()
+def read():
+    while not stopped.is_set():
+        store.count()
+thread = threading.Thread(target=read)
+thread.start()
+stuck = 0
+for _ in range(60):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if store.count() == 1 else 1)
+    stuck += os.waitpid(child, 0)[1] != 0
+    if stuck:
+        break
+stopped.set()
+thread.join()
+print(stuck)
+"""
+    assert run_python(code, tmp_path / "s.db") == "0\n"

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -64,6 +65,7 @@ pub(crate) fn open_immutable(path: &Path) -> Result<Connection> {
     if !path.exists() {
         return Err(Error::Missing { path: path.to_path_buf(), why: None });
     }
+    configure();
     Connection::open_with_flags_and_vfs(uri, flags, VFS).map_err(Error::sqlite(path, "opening it"))
 }
 
@@ -83,7 +85,25 @@ pub(crate) fn has_hot_journal(path: &Path) -> bool {
         .is_ok_and(|length| length == 1 && first[0] != 0)
 }
 
+/// Configures SQLite before its first use in this process.
+///
+/// Its memory statistics stand under one mutex that every allocation takes. A process that forks while another thread
+/// allocates would leave that mutex locked for ever in the child; nobody reads the statistics.
+fn configure() {
+    static CONFIGURED: Once = Once::new();
+    CONFIGURED.call_once(|| {
+        let off: std::ffi::c_int = 0;
+        // SAFETY: SQLite is not initialised yet, as every use of it in this crate opens a connection first and comes
+        // through here; the option takes one int. Should it be refused, statistics stay on, as they are by default.
+        #[allow(unsafe_code)]
+        unsafe {
+            rusqlite::ffi::sqlite3_config(rusqlite::ffi::SQLITE_CONFIG_MEMSTATUS, off);
+        }
+    });
+}
+
 fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    configure();
     Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(|source| {
         if path.exists() || flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
             Error::Sqlite { path: path.to_path_buf(), action: "opening it", source }
