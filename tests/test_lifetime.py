@@ -388,7 +388,7 @@ def read():
 thread = threading.Thread(target=read)
 thread.start()
 stuck = 0
-for _ in range(60):
+for _ in range(30):
     child = os.fork()
     if child == 0:
         signal.alarm(20)

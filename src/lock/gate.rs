@@ -75,12 +75,6 @@ pub(crate) struct Closed {
     owner: u32,
 }
 
-impl Closed {
-    pub(crate) fn gate(&self) -> Gate {
-        self.gate
-    }
-}
-
 impl Drop for Closed {
     fn drop(&mut self) {
         if process::id() == self.owner {

@@ -131,7 +131,7 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A duration given in seconds: positive, or infinite.
 pub(super) fn seconds(name: &str, value: f64) -> Result<Duration> {
-    if value == f64::INFINITY {
+    if value >= FOREVER.as_secs_f64() {
         return Ok(FOREVER);
     }
     Duration::try_from_secs_f64(value).ok().filter(|duration| !duration.is_zero()).ok_or_else(|| {

@@ -24,7 +24,8 @@ impl HardLinkLock {
     #[new]
     fn new(lock_path: PathBuf, stale_timeout: f64, timeout: f64) -> PyResult<Self> {
         let stale_timeout = seconds("stale_timeout", stale_timeout)?;
-        let lock = HardLink { path: lock_path, mode: 0o666, stale_timeout, outwait_old_claims: true };
+        let lock =
+            HardLink { path: lock_path, mode: 0o666, stale_timeout, outwait_old_claims: true, gated: false };
         Ok(Self { lock, timeout: seconds("timeout", timeout)?, held: Mutex::new(None) })
     }
 

@@ -60,7 +60,9 @@ fn build(path: &Path, settings: &str, machine: &Machine) -> Result<()> {
 
 /// Makes a new name durable.
 pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(Error::io(directory, "syncing directory"))
+    match File::open(directory).and_then(|directory| directory.sync_all()) {
+        // A directory that may be written but not read: nobody but its owner can sync it.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        other => other.map_err(Error::io(directory, "syncing directory")),
+    }
 }

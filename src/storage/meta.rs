@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::storage::schema;
+use crate::storage::{column, schema};
 
 /// The value of `key`, if it is set.
 ///
@@ -15,7 +15,7 @@ use crate::storage::schema;
 /// [`Error::Sqlite`].
 pub fn get(connection: &Connection, path: &Path, key: &str) -> Result<Option<String>> {
     connection
-        .query_row("SELECT value FROM db_meta WHERE key = ?1", [key], |row| row.get(0))
+        .query_row("SELECT value FROM db_meta WHERE key = ?1", [key], |row| column::text(row, 0))
         .optional()
         .map_err(Error::sqlite(path, "reading db_meta"))
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use super::{column, result_json};
@@ -281,7 +282,7 @@ pub fn keys(connection: &Connection, path: &Path, page: Page<'_>) -> Result<Vec<
             })
             .map_err(failed);
     };
-    let place: Option<(String, i64)> = connection
+    let place: Option<(Value, i64)> = connection
         .query_row("SELECT creation_date, rowid FROM records WHERE key = ?1", [after], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })

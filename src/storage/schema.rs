@@ -59,10 +59,15 @@ pub fn create_original(connection: &Connection, path: &Path) -> Result<()> {
 
 /// Creates our tables and indexes where they are missing: once for each store that the original made.
 ///
+/// Asked in every transaction, as a store may be replaced by another one under the same path.
+///
 /// # Errors
 ///
 /// [`Error::Sqlite`].
 pub fn create_additions(connection: &Connection, path: &Path) -> Result<()> {
+    if has_program_names(connection, path)? {
+        return Ok(());
+    }
     connection.execute_batch(ADDITIONS).map_err(Error::sqlite(path, "adding tables and indexes"))
 }
 

@@ -1,6 +1,7 @@
 //! Who else may use what this process creates. The umask of the process is never changed: modes are set explicitly.
 
 use std::fs::{self, DirBuilder, Permissions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -66,10 +67,16 @@ impl Sharing {
             // Made by somebody else in the meantime: theirs.
             Err(_) if directory.is_dir() => Ok(()),
             created => created
-                .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(self.directory_mode())))
+                .and_then(|()| set_mode(directory, self.directory_mode()))
                 .map_err(Error::io(directory, "creating directory")),
         }
     }
+}
+
+/// Sets the permissions of a directory. Its set-group-ID bit stays: project directories hand their group down by it.
+fn set_mode(directory: &Path, mode: u32) -> io::Result<()> {
+    let kept = directory.metadata()?.mode() & 0o2000;
+    fs::set_permissions(directory, Permissions::from_mode(kept | mode))
 }
 
 fn open_to_everybody(directory: &Path) -> Result<()> {
@@ -90,8 +97,7 @@ fn open_to_everybody(directory: &Path) -> Result<()> {
     if metadata.uid() != nix::unistd::geteuid().as_raw() {
         return refuse("it belongs to another user");
     }
-    fs::set_permissions(directory, Permissions::from_mode(0o777))
-        .map_err(Error::io(directory, "opening to everybody"))
+    set_mode(directory, 0o777).map_err(Error::io(directory, "opening to everybody"))
 }
 
 fn is_home(directory: &Path) -> bool {

@@ -35,8 +35,6 @@ pub struct Store {
     sharing: Sharing,
     cpu_mismatch: Option<String>,
     writes_allowed: bool,
-    /// Our tables and indexes are there: checked once, at the first write.
-    has_additions: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -49,14 +47,10 @@ impl Store {
     fn write<T>(&self, interrupt: &dyn Interrupt, mut work: impl FnMut(&Tenure) -> Result<T>) -> Result<T> {
         self.check_open()?;
         self.check_writes()?;
-        let value = lock::run(&self.place, Access::Write, interrupt, |tenure| {
-            if !self.has_additions.load(Ordering::Relaxed) {
-                schema::create_additions(tenure.connection(), &self.place.db_path)?;
-            }
+        lock::run(&self.place, Access::Write, interrupt, |tenure| {
+            schema::create_additions(tenure.connection(), &self.place.db_path)?;
             work(tenure)
-        })?;
-        self.has_additions.store(true, Ordering::Relaxed);
-        Ok(value)
+        })
     }
 
     fn check_open(&self) -> Result<()> {

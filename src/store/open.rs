@@ -98,6 +98,7 @@ impl Store {
                 mode: options.sharing.file_mode(),
                 stale_timeout: options.stale_lock_timeout,
                 outwait_old_claims: false,
+                gated: true,
             })
         };
         let place = Place { db_path, locking, lock_timeout: options.lock_timeout };
@@ -118,7 +119,6 @@ impl Store {
             sharing: options.sharing,
             cpu_mismatch: None,
             writes_allowed: true,
-            has_additions: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };
         store.create_if_missing(&here, interrupt)?;

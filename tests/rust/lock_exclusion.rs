@@ -12,7 +12,13 @@ use tirastore::Error;
 use tirastore::lock::{HardLink, Held, Patience, Uninterrupted};
 
 fn lock(directory: &Path, stale_timeout: Duration) -> HardLink {
-    HardLink { path: directory.join("s.db.lock"), mode: 0o666, stale_timeout, outwait_old_claims: false }
+    HardLink {
+        path: directory.join("s.db.lock"),
+        mode: 0o666,
+        stale_timeout,
+        outwait_old_claims: false,
+        gated: true,
+    }
 }
 
 fn acquire(lock: &HardLink, timeout: Duration) -> Result<Held, Error> {
@@ -112,6 +118,22 @@ fn a_directory_at_the_lock_path_is_the_other_protocol() {
     fs::create_dir(&lock.path).expect("created");
     let error = acquire(&lock, LONG).expect_err("sealed");
     assert!(matches!(error, Error::Sealed { .. }), "{error}");
+}
+
+#[test]
+fn locks_that_are_held_by_hand_do_not_hinder_each_other() {
+    // Enough for some to share a gate, and few enough for open files.
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let by_hand = |number: u32| HardLink {
+        path: directory.path().join(format!("{number}.db.lock")),
+        gated: false,
+        ..lock(directory.path(), LONG)
+    };
+    let held: Vec<_> = (0..600).map(|number| acquire(&by_hand(number), LONG).expect("free")).collect();
+    let gated = lock(directory.path(), LONG);
+    acquire(&gated, SHORT).expect("free").release().expect("released");
+    assert!(acquire(&by_hand(7), SHORT).is_err(), "held: by the file, not by a gate");
+    drop(held);
 }
 
 #[test]

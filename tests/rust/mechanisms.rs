@@ -37,6 +37,7 @@ fn place_in(directory: &Path) -> Place {
         mode: 0o666,
         stale_timeout: Duration::from_secs(600),
         outwait_old_claims: false,
+        gated: true,
     });
     Place { db_path, locking, lock_timeout: Duration::from_secs(10) }
 }

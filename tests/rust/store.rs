@@ -198,6 +198,12 @@ fn modes_are_what_sharing_says_whatever_the_umask() {
         let mode = |path: &Path| path.metadata().expect("there").permissions().mode() & 0o7777;
         assert_eq!(mode(store.db_path()), file);
         assert_eq!(mode(db_path.parent().expect("a parent")), directory_mode);
+        // A project directory hands its group down.
+        let project = directory.path().join("project");
+        fs::create_dir(&project).expect("created");
+        fs::set_permissions(&project, fs::Permissions::from_mode(0o2775)).expect("set");
+        open(Options { db_path: project.join("sub/s.db"), sharing, ..options(directory.path()) });
+        assert_eq!(mode(&project.join("sub")), 0o2000 | directory_mode);
     }
 }
 

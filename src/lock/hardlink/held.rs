@@ -13,7 +13,7 @@ use super::queue;
 use super::ticket::{self, Inode, Ticket, inode};
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::lock::gate::Closed;
+use crate::lock::gate::{Closed, Gate};
 use crate::mutation;
 
 /// Held locks renew their time stamp when it is older than this share of the stale timeout.
@@ -30,12 +30,13 @@ pub struct Held {
     renewal_period: Duration,
     renewed: Duration,
     released: bool,
-    gate: Closed,
+    gate: Gate,
+    _closed: Option<Closed>,
 }
 
 impl Held {
     /// The lock that `ticket` has become; its temporary name goes.
-    pub(super) fn of(ticket: Ticket, lock: &HardLink, gate: Closed) -> Self {
+    pub(super) fn of(ticket: Ticket, lock: &HardLink, gate: Gate, closed: Option<Closed>) -> Self {
         Self {
             path: lock.path.clone(),
             identity: ticket.inode,
@@ -45,6 +46,7 @@ impl Held {
             file: ticket.file,
             released: false,
             gate,
+            _closed: closed,
         }
     }
 
@@ -105,7 +107,7 @@ impl Held {
             return Ok(());
         }
         if ours.is_some_and(|metadata| metadata.nlink() > 1) {
-            self.gate.gate().rest_for(queue::REST);
+            self.gate.rest_for(queue::REST);
         }
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

@@ -41,6 +41,9 @@ pub struct HardLink {
     /// Wait out the stale timeout beside a lock that claims to be older than it, whatever the caller's patience.
     /// The original breaks such a lock at once, by comparing clocks; this keeps its scripts working without that.
     pub outwait_old_claims: bool,
+    /// Threads of one process wait for each other without asking the file server. Not for a lock that its holder may
+    /// keep while it takes another: two paths may share a gate.
+    pub gated: bool,
 }
 
 /// What a poll saw at the lock path.
@@ -84,10 +87,11 @@ impl HardLink {
             wait.rest(gate.rest_left())?;
         }
         loop {
-            if let Some(closed) = gate.try_close() {
+            let entered = if self.gated { gate.try_close().map(Some) } else { Some(None) };
+            if let Some(closed) = entered {
                 // The first poll links at once: a free lock costs no look.
                 match self.poll(looked, &mut watch)? {
-                    Poll::Linked(ticket) => return Ok(Held::of(ticket, self, closed)),
+                    Poll::Linked(ticket) => return Ok(Held::of(ticket, self, gate, closed)),
                     Poll::Taken(by) => holder = by,
                 }
                 looked = true;
@@ -208,7 +212,13 @@ mod tests {
 
     fn lock_in(directory: &Path) -> HardLink {
         let stale_timeout = Duration::from_secs(600);
-        HardLink { path: directory.join("s.db.lock"), mode: 0o666, stale_timeout, outwait_old_claims: false }
+        HardLink {
+            path: directory.join("s.db.lock"),
+            mode: 0o666,
+            stale_timeout,
+            outwait_old_claims: false,
+            gated: true,
+        }
     }
 
     /// Judges a dead holder's lock; before it is removed, the next holder's lock stands there, in the same inode.
