@@ -1,0 +1,33 @@
+"""The command line: ``tirastore COMMAND``. One file holds one group of commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tirastore.cli import demo, export, lookup
+from tirastore.errors import TiraStoreError
+
+__all__ = ["main"]
+
+
+class _OneLineErrors(click.Group):
+    """Shows every error that a person can do something about as one line, with status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (TiraStoreError, OSError, ValueError) as error:
+            message = " ".join(str(error).split()) or type(error).__name__
+            raise click.ClickException(message) from error
+
+
+@click.group(cls=_OneLineErrors)
+@click.version_option(package_name="tirastore")
+def main() -> None:
+    """Use a store of program measurements for compiler autoschedulers."""
+
+
+for _command in (demo.demo, lookup.stats, lookup.lookup, export.export, export.backup):
+    main.add_command(_command)

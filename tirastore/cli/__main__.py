@@ -1,0 +1,5 @@
+"""``python -m tirastore.cli``: the command line."""
+
+from tirastore.cli import main
+
+main()

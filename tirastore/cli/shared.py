@@ -1,0 +1,39 @@
+"""What the commands share: a command with examples, paths, tables, and the status of Ctrl-C."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+INTERRUPTED = 130
+PATH = click.Path(path_type=Path)
+
+
+class Command(click.Command):
+    """A command whose help ends in examples, which a test parses."""
+
+    def __init__(self, *args: Any, examples: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples below the options."""
+        with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
+            for example in self.examples:
+                formatter.write(f"{'':{formatter.current_indent}}{example}\n")
+        super().format_epilog(ctx, formatter)
+
+
+def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
+    """Print names and values as a table that shortens neither."""
+    from rich.console import Console  # noqa: PLC0415 -- help needs no tables
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        table.add_row(name.replace("_", " "), Text(str(value)))
+    Console().print(table, highlight=False)
