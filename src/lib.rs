@@ -12,6 +12,7 @@
 
 pub mod clock;
 pub mod error;
+pub mod filesystem;
 pub mod identity;
 pub mod lock;
 pub mod machine;

@@ -3,10 +3,12 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 
 __all__ = [
+    "FileSystem",
     "HardLinkLock",
     "Store",
     "__version__",
     "build_profile",
+    "file_system",
     "make_key",
     "make_program_hash",
     "normalize_program",
@@ -29,6 +31,24 @@ def validate_schedule(schedule: str | None) -> tuple[bool, str]: ...
 def schedule_dialect(schedule: str) -> str | None: ...
 def make_program_hash(program_source_code: str | None) -> str: ...
 def make_key(program_hash: str, tiralib_schedule_string: str | None) -> str: ...
+
+# The file system of a path, or of its nearest ancestor that exists.
+def file_system(path: str | Path) -> FileSystem: ...
+
+@final
+class FileSystem:
+    @property
+    def kind(self) -> str: ...
+    @property
+    def magic(self) -> int: ...
+    # Is what is read always what was written last, by whichever node?
+    @property
+    def coherent(self) -> bool: ...
+    # Does only this node see it?
+    @property
+    def local(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
 
 @final
 class HardLinkLock:

@@ -3,6 +3,7 @@
 mod blocking;
 mod convert;
 mod errors;
+mod filesystem;
 mod identity;
 mod lock;
 mod rows;
@@ -14,6 +15,8 @@ use pyo3::prelude::*;
 mod _core {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::filesystem::{FileSystem, file_system};
     #[pymodule_export]
     use super::identity::{
         make_key, make_program_hash, normalize_program, normalize_schedule, schedule_dialect,
