@@ -38,6 +38,12 @@ pub fn now_compact() -> String {
     format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", t.hour(), t.minute(), t.second())
 }
 
+/// Whole seconds since 1970.
+#[must_use]
+pub fn unix_seconds_whole() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// Seconds since 1970 with their fraction, as Python's `time.time()` gives them.
 #[must_use]
 pub fn unix_seconds() -> f64 {

@@ -99,10 +99,50 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// The store is locked by the token protocol, which this version does not speak.
+    /// The database file cannot be replaced by another one.
+    #[error("{} cannot be replaced: {why}", path.display())]
+    CannotReplace {
+        /// The database file.
+        path: PathBuf,
+        /// What stands in the way.
+        why: String,
+    },
+
+    /// The tenure ended without a word on whether its transaction was committed, several times in a row.
     #[error(
-        "{} is a directory: the store is sealed with the token protocol, which this version of tirastore \
-         cannot use; install a newer tirastore, or unseal the store with the one that sealed it", path.display()
+        "lock {} was taken over again and again; what was being written may still appear", path.display()
+    )]
+    OutcomeUnknown {
+        /// The lock file.
+        path: PathBuf,
+    },
+
+    /// The directory at the lock path is locked by a newer protocol.
+    #[error(
+        "{} speaks version {found} of the lock protocol, which this version of tirastore does not:          install a newer tirastore", path.display()
+    )]
+    LockVersion {
+        /// The lock directory.
+        path: PathBuf,
+        /// The version it claims.
+        found: u64,
+    },
+
+    /// The lock directory has lost its token, or has several: somebody else than its users changed it.
+    #[error(
+        "lock directory {} is damaged: {why}; stop all clients of the store and run: tirastore lock --repair",
+        path.display()
+    )]
+    LockDamaged {
+        /// The lock directory.
+        path: PathBuf,
+        /// What was seen in it.
+        why: String,
+    },
+
+    /// A client of the hard-link protocol met the token protocol's directory.
+    #[error(
+        "{} is a directory: the store is sealed, and the hard-link lock cannot enter it;          open it with lock=\"auto\", or run: tirastore unseal", path.display()
     )]
     Sealed {
         /// The lock path.

@@ -21,6 +21,7 @@ pub mod measurement;
 pub mod mutation;
 #[cfg(not(any(test, feature = "mutations")))]
 mod mutation;
+pub mod notices;
 #[cfg(feature = "python")]
 mod python;
 pub mod reads;

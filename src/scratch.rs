@@ -23,6 +23,11 @@ pub(crate) fn lock_prefix() -> String {
     prefix(LOCKS)
 }
 
+/// Beginning of the names of this process's unfinished copies.
+pub(crate) fn copy_prefix() -> String {
+    prefix(COPIES)
+}
+
 /// A new private file in `directory`, removed when dropped.
 pub(crate) fn file_in(directory: &Path) -> Result<NamedTempFile> {
     tempfile::Builder::new()
@@ -43,7 +48,7 @@ fn prefix(kind: &str) -> String {
     format!("{kind}_{}_{}_", machine::hostname(), process::id())
 }
 
-/// Removes the temporary files in `directory` of processes of this host that have ended. At worst such a file belongs
+/// Removes the temporary files and directories in `directory` of processes of this host that have ended. At worst such a file belongs
 /// to a process in another container of the same host name: its next step fails once and is an error or a retry.
 pub(crate) fn sweep(directory: &Path) {
     let host = machine::hostname();
@@ -55,7 +60,9 @@ pub(crate) fn sweep(directory: &Path) {
         let pid = maker.and_then(|rest| rest.split('_').next()).and_then(|pid| pid.parse::<i32>().ok());
         let Some(pid) = pid.filter(|&pid| pid > 0) else { continue };
         if signal::kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
-            let _ = fs::remove_file(entry.path());
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let _ =
+                if is_directory { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
         }
     }
 }

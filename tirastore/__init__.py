@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from tirastore import _core, errors
 from tirastore.errors import *  # noqa: F403 -- every name of errors.__all__ is public here, too
+from tirastore.maintenance import LockInfo, break_lock, lock_info, repair_lock
 from tirastore.records import LookupResult, Measurement
 from tirastore.schedules import (
     make_key,
@@ -33,13 +34,17 @@ from tirastore.store import TiraStore
 __version__ = "0.1.0"
 
 __all__ = [
+    "LockInfo",
     "LookupResult",
     "Measurement",
     "TiraStore",
+    "break_lock",
+    "lock_info",
     "make_key",
     "make_program_hash",
     "normalize_program",
     "normalize_schedule",
+    "repair_lock",
     "schedule_dialect",
     "validate_schedule",
 ]

@@ -30,6 +30,7 @@ __all__ = [
     "StoreClosedError",
     "StoreFileError",
     "StoreNotFoundError",
+    "StoreWarning",
     "TiraStoreError",
     "UnknownProgramError",
     "WriteNotAllowedError",
@@ -94,6 +95,10 @@ class StorageError(TiraStoreError):
 
 class CpuMismatchWarning(UserWarning):
     """The store belongs to another kind of node; writes are disabled."""
+
+
+class StoreWarning(UserWarning):
+    """Nothing failed, but the store's users should know; the text says what to do."""
 
 
 class CorruptRecordWarning(UserWarning):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tirastore import _core
 from tirastore.errors import CorruptRecordWarning, CpuMismatchWarning
+from tirastore.maintenance import Maintained
 from tirastore.records import LookupResult
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _within_i64(number: int) -> int:
     return min(max(number, 0), 2**63 - 1)
 
 
-class TiraStore:
+class TiraStore(Maintained):
     """A store of program measurements that many processes on many nodes share.
 
     A drop-in replacement of the original TiraStore: same names, same file, same keys.
@@ -50,8 +51,11 @@ class TiraStore:
         Seconds: a lock that was watched unchanged for this long is broken.
     lock_timeout : float
         Seconds to wait for the lock before :class:`~tirastore.errors.LockTimeoutError`.
-    lock : {"auto", "hardlink"}
-        Lock protocol. ``"auto"`` takes what is on disk.
+    lock : {"auto", "token", "hardlink"}
+        Lock protocol. ``"auto"`` takes what is on disk, and ``"token"`` for a new store, which is
+        then *sealed*: no client of the original TiraStore can enter it. ``"hardlink"`` makes a
+        store that clients of the original can use, too. A contradiction to what is on disk is a
+        :class:`ValueError` or :class:`~tirastore.errors.LockError` that names the remedy.
     read_only : bool
         Never write. In a directory where this user may not create files, lookups then work
         without the lock.
@@ -103,7 +107,7 @@ class TiraStore:
         stale_lock_timeout: float = 600.0,
         *,
         lock_timeout: float = 600.0,
-        lock: Literal["auto", "hardlink"] = "auto",
+        lock: Literal["auto", "token", "hardlink"] = "auto",
         read_only: bool = False,
         share: bool | None = None,
         dialects: Iterable[str] = ("tiralib",),

@@ -1,19 +1,31 @@
-//! Who may write: the hard-link lock, and the one function that runs lock, open, work, commit and release.
+//! Who may write: two lock protocols, and the one function that runs lock, open, work, commit and release.
 //!
-//! What stands at the lock path decides for everyone how a store is locked: a *file or nothing* is the hard-link
-//! protocol of this module, a *directory* is the token protocol (`docs/design.md`, "Two lock protocols").
+//! What stands at the lock path decides for everyone how a store is locked: a *directory* is the token lock, a *file or
+//! nothing* is the original's hard-link lock (`docs/design.md`, "Two lock protocols").
 
+mod errors;
 mod gate;
 mod hardlink;
-mod holder;
+mod info;
+mod kept;
 mod path;
+mod process;
+mod sealing;
+mod sequence;
 mod stale;
 mod tenure;
+mod token;
+mod turn;
 mod wait;
 
 pub use hardlink::{HardLink, Held};
+pub use info::{HolderInfo, LockInfo, info};
+pub(crate) use kept::Connected;
 pub use path::lock_path;
+pub use sealing::{break_lock, repair, restore, seal, unseal};
+pub(crate) use sealing::{is_sealed, seal_new};
+pub(crate) use sequence::{Sealed, Sequence};
 pub(crate) use tenure::locked;
-pub use tenure::{Access, Locking, Place, Tenure, run};
+pub use tenure::{Access, Answer, Locking, Place, Tenure, read, write};
 pub(crate) use wait::Wait;
 pub use wait::{Interrupt, Patience, Uninterrupted};

@@ -1,16 +1,23 @@
-//! The one function that runs a tenure: lock, open, work, commit, close, release.
+//! The one function that runs a tenure, whatever stands at the lock path: lock, open, work, commit, release.
 
-use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::hardlink::{HardLink, Held};
-use super::wait::{Interrupt, Patience};
+use super::gate::{Closed, Gate};
+use super::hardlink::{self, HardLink};
+use super::kept::Kept;
+use super::token::{self, Directory};
+use super::turn::Turn;
+use super::wait::{Interrupt, Patience, Wait};
 use crate::error::{Error, Result};
 use crate::mutation;
-use crate::storage::connection;
+use crate::storage::applied::{self, Batch};
+use crate::storage::{connection, schema};
 
 /// Where a store is and how it is locked.
 #[derive(Debug, Clone)]
@@ -21,14 +28,41 @@ pub struct Place {
     pub locking: Locking,
     /// How long to wait for a tenure.
     pub lock_timeout: Duration,
+    /// Keep the database open between tenures: only where every node sees what another has written at once.
+    pub coherent: bool,
+    /// What tenures keep open.
+    pub(crate) kept: Arc<Kept>,
+    /// What readers without the lock keep open.
+    pub(crate) readers: Arc<Kept>,
+}
+
+impl Place {
+    /// The store at `db_path`, with nothing kept open.
+    #[must_use]
+    pub fn new(db_path: PathBuf, locking: Locking, lock_timeout: Duration, coherent: bool) -> Self {
+        Self { db_path, locking, lock_timeout, coherent, kept: Arc::default(), readers: Arc::default() }
+    }
+
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        super::lock_path(&self.db_path)
+    }
+
+    /// The lock directory of a sealed store; there may be none.
+    pub(crate) fn directory(&self) -> Directory {
+        let shared = match &self.locking {
+            Locking::Here(lock) => lock.mode & 0o066 != 0,
+            Locking::HeldByCaller => true,
+        };
+        Directory { path: self.lock_path(), shared }
+    }
 }
 
 /// How tenures exclude each other.
 #[derive(Debug, Clone)]
 pub enum Locking {
-    /// By a hard-link lock.
-    HardLink(HardLink),
-    /// The caller holds a lock already; nothing is locked here.
+    /// By what stands at the lock path: a directory is the token lock, a file or nothing this hard-link lock.
+    Here(HardLink),
+    /// The caller holds a hard-link lock already; nothing is locked here.
     HeldByCaller,
 }
 
@@ -42,17 +76,23 @@ pub enum Access {
 }
 
 /// A turn at the store: nobody else is inside.
-#[derive(Debug)]
-pub struct Tenure {
-    connection: Connection,
-    held: RefCell<Option<Held>>,
+pub struct Tenure<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) hold: Hold<'a>,
 }
 
-impl Tenure {
+/// What a tenure holds.
+pub(super) enum Hold<'a> {
+    HardLink(&'a std::cell::RefCell<hardlink::Held>),
+    Token(&'a std::sync::Mutex<token::Held>),
+    Caller,
+}
+
+impl Tenure<'_> {
     /// The open database.
     #[must_use]
     pub fn connection(&self) -> &Connection {
-        &self.connection
+        self.connection
     }
 
     /// Shows watchers that this tenure is alive. Long work calls it between its pieces.
@@ -61,34 +101,142 @@ impl Tenure {
     ///
     /// [`Error::LockLost`] when the tenure has ended without its knowledge.
     pub fn renew(&self) -> Result<()> {
-        self.held.borrow_mut().as_mut().map_or(Ok(()), Held::renew_if_due)
+        match self.hold {
+            Hold::HardLink(held) => held.borrow_mut().renew_if_due(),
+            Hold::Token(held) => held.lock().map_or(Ok(()), |mut held| held.keep()),
+            Hold::Caller => Ok(()),
+        }
     }
 
+    /// The last look before COMMIT. The token's holder looks at every write instead, and once more when it releases.
     fn confirm(&self) -> Result<()> {
-        self.held.borrow().as_ref().map_or(Ok(()), Held::confirm)
+        match self.hold {
+            Hold::HardLink(held) => held.borrow().confirm(),
+            Hold::Token(_) | Hold::Caller => Ok(()),
+        }
     }
 }
 
-/// A tenure that lost its lock wrote nothing and is run again, this many times.
-const TRIES: u32 = 3;
+/// What a batch answers its caller. A number, because it is stored with the batch: a batch whose tenure ended without
+/// a word is asked for it.
+pub trait Answer: Sized {
+    /// As it is stored.
+    fn to_number(&self) -> i64;
+    /// As it was stored.
+    fn from_number(number: i64) -> Self;
+}
 
-/// Runs `work` in a tenure of its own. With [`Access::Write`] all of it is committed, or nothing.
+impl Answer for () {
+    fn to_number(&self) -> i64 {
+        0
+    }
+    fn from_number(_: i64) -> Self {}
+}
+
+impl Answer for bool {
+    fn to_number(&self) -> i64 {
+        i64::from(*self)
+    }
+    fn from_number(number: i64) -> Self {
+        number != 0
+    }
+}
+
+impl Answer for usize {
+    fn to_number(&self) -> i64 {
+        i64::try_from(*self).unwrap_or(i64::MAX)
+    }
+    fn from_number(number: i64) -> Self {
+        Self::try_from(number).unwrap_or(0)
+    }
+}
+
+/// A tenure that lost its lock is run again, this many times in all.
+const TRIES: u32 = 5;
+
+/// Runs `work` in a tenure of its own that writes nothing.
 ///
 /// # Errors
 ///
-/// Those of the lock, of SQLite, and of `work`; after each of them the store is as before.
-pub fn run<T>(
+/// Those of the lock, of SQLite, and of `work`.
+pub fn read<T>(
+    place: &Place,
+    interrupt: &dyn Interrupt,
+    mut work: impl FnMut(&Tenure<'_>) -> Result<T>,
+) -> Result<T> {
+    run(place, Access::Read, interrupt, |tenure, _| work(tenure))
+}
+
+/// Runs `work` in one transaction of a tenure of its own: all of it is committed, or nothing, and once.
+///
+/// # Errors
+///
+/// Those of the lock, of SQLite, and of `work`; after each of them the store is as before, except after
+/// [`Error::OutcomeUnknown`].
+pub fn write<T: Answer>(
+    place: &Place,
+    interrupt: &dyn Interrupt,
+    mut work: impl FnMut(&Tenure<'_>) -> Result<T>,
+) -> Result<T> {
+    /// Batches of this process. Its child, another client, may go on with the same numbers.
+    static BATCHES: AtomicU64 = AtomicU64::new(1);
+    let number = BATCHES.fetch_add(1, Ordering::Relaxed);
+    let batch = Batch { client: format!("{:016x}", token::my_random()), number };
+    run(place, Access::Write, interrupt, |tenure, repeated| {
+        commit(place, tenure, &batch, repeated, &mut work)
+    })
+}
+
+fn run<T>(
     place: &Place,
     access: Access,
     interrupt: &dyn Interrupt,
-    mut work: impl FnMut(&Tenure) -> Result<T>,
+    mut work: impl FnMut(&Tenure<'_>, bool) -> Result<T>,
 ) -> Result<T> {
-    let mut tries = 1;
+    let mut wait = Wait::begin(Patience { timeout: place.lock_timeout, interrupt });
+    // Held over all tries: another batch of this process must not come between a batch and its repetition.
+    let _closed = pass_gate(place, &mut wait)?;
+    let mut tries = 0;
     loop {
-        match run_once(place, access, interrupt, &mut work) {
-            Err(Error::LockLost { .. }) if tries < TRIES => tries += 1,
+        let outcome = run_once(place, access, &mut wait, &mut |tenure| work(tenure, tries > 0));
+        tries += 1;
+        match outcome {
+            Err(Error::LockLost { .. }) if tries < TRIES => {}
+            Err(Error::LockLost { path }) if access == Access::Write => {
+                return Err(Error::OutcomeUnknown { path });
+            }
             outcome => return outcome,
         }
+    }
+}
+
+fn run_once<T>(
+    place: &Place,
+    access: Access,
+    wait: &mut Wait<'_>,
+    work: &mut dyn FnMut(&Tenure<'_>) -> Result<T>,
+) -> Result<T> {
+    let lock = match &place.locking {
+        Locking::HeldByCaller => {
+            let connection = connection::open(&place.db_path)?;
+            return work(&Tenure { connection: &connection, hold: Hold::Caller });
+        }
+        Locking::Here(lock) => lock,
+    };
+    // What stands at the path is looked at anew for every tenure: a store may be sealed or unsealed meanwhile.
+    loop {
+        if let Some(turn) = Turn::begin(place, wait)? {
+            return turn.run(access, wait, work);
+        }
+        let held = match lock.acquire_within(wait) {
+            Err(Error::Sealed { .. }) => continue,
+            other => std::cell::RefCell::new(other?),
+        };
+        let outcome = connection::open(&place.db_path)
+            .and_then(|connection| work(&Tenure { connection: &connection, hold: Hold::HardLink(&held) }));
+        // The connection is closed by now: no descriptor of ours may outlive the lock that covers it.
+        let released = held.into_inner().release();
+        return outcome.and_then(|value| released.map(|()| value));
     }
 }
 
@@ -102,51 +250,67 @@ pub(crate) fn locked<T>(
     interrupt: &dyn Interrupt,
     work: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    let held = acquire(place, interrupt)?;
-    let outcome = work();
-    let released = held.map_or(Ok(()), Held::release);
-    outcome.and_then(|value| released.map(|()| value))
-}
-
-fn acquire(place: &Place, interrupt: &dyn Interrupt) -> Result<Option<Held>> {
-    match &place.locking {
-        Locking::HardLink(lock) => {
-            lock.acquire(Patience { timeout: place.lock_timeout, interrupt }).map(Some)
+    let lock = match &place.locking {
+        Locking::HeldByCaller => return work(),
+        Locking::Here(lock) => lock,
+    };
+    let mut wait = Wait::begin(Patience { timeout: place.lock_timeout, interrupt });
+    let _closed = pass_gate(place, &mut wait)?;
+    loop {
+        if let Some(turn) = Turn::begin(place, &mut wait)? {
+            return turn.replace(work);
         }
-        Locking::HeldByCaller => Ok(None),
+        let held = match lock.acquire_within(&mut wait) {
+            Err(Error::Sealed { .. }) => continue,
+            other => other?,
+        };
+        let outcome = work();
+        let released = held.release();
+        return outcome.and_then(|value| released.map(|()| value));
     }
 }
 
-fn run_once<T>(
-    place: &Place,
-    access: Access,
-    interrupt: &dyn Interrupt,
-    work: &mut impl FnMut(&Tenure) -> Result<T>,
-) -> Result<T> {
-    let held = RefCell::new(acquire(place, interrupt)?);
-    let tenure = Tenure { connection: connection::open(&place.db_path)?, held };
-    let outcome = match access {
-        Access::Read => work(&tenure),
-        Access::Write => commit(place, &tenure, work),
-    };
-    let Tenure { connection, held } = tenure;
-    // Closed before the release: no descriptor of ours may outlive the lock that covers it.
-    drop(connection);
-    let released = held.into_inner().map_or(Ok(()), Held::release);
-    outcome.and_then(|value| released.map(|()| value))
+/// Waits until no other thread of this process is inside.
+pub(super) fn pass_gate(place: &Place, wait: &mut Wait<'_>) -> Result<Closed> {
+    let path = place.lock_path();
+    let gate = Gate::of(&path);
+    loop {
+        if let Some(closed) = gate.try_close() {
+            return Ok(closed);
+        }
+        if wait.is_over() {
+            let holder = format!("another thread of this process ({})", process::id());
+            return Err(Error::LockTimeout { path, waited: wait.elapsed(), holder });
+        }
+        wait.pause()?;
+    }
 }
 
-fn commit<T>(place: &Place, tenure: &Tenure, work: &mut impl FnMut(&Tenure) -> Result<T>) -> Result<T> {
+fn commit<T: Answer>(
+    place: &Place,
+    tenure: &Tenure<'_>,
+    batch: &Batch,
+    repeated: bool,
+    work: &mut impl FnMut(&Tenure<'_>) -> Result<T>,
+) -> Result<T> {
+    let path: &Path = &place.db_path;
     if mutation::off("one-transaction") {
         return work(tenure);
     }
-    let failed = |action| Error::sqlite(&place.db_path, action);
-    let connection = &tenure.connection;
-    connection::prepare_for_writing(connection, &place.db_path)?;
+    let failed = |action| Error::sqlite(path, action);
+    let connection = tenure.connection;
+    if !matches!(tenure.hold, Hold::Token(_)) {
+        connection::prepare_for_writing(connection, path)?;
+    }
     let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
         .map_err(failed("beginning a transaction"))?;
     // On any error the transaction is dropped, which rolls it back.
+    schema::create_additions(connection, path)?;
+    if repeated && let Some(answer) = applied::answer(connection, path, batch)? {
+        return Ok(T::from_number(answer));
+    }
     let value = work(tenure)?;
+    applied::note(connection, path, batch, value.to_number())?;
     tenure.confirm()?;
     transaction.commit().map_err(failed("committing"))?;
     Ok(value)

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 pub trait Interrupt {
     /// `true` ends the wait with [`Error::Interrupted`].
     fn pending(&self) -> bool;
+
+    /// Told once in a wait that has lasted for seconds: for whom it waits.
+    fn waiting(&self, _waited: Duration, _holder: &str) {}
 }
 
 /// Never interrupted: for Rust callers and tests.
@@ -38,6 +41,8 @@ const FIRST_POLL: Duration = Duration::from_millis(2);
 const LONGEST_POLL: Duration = Duration::from_millis(100);
 /// Polls of a waiter that has asked the holder for room, so that the holder's short rest is long enough.
 pub(super) const HURRIED_POLL: Duration = Duration::from_millis(10);
+/// A wait longer than this is reported.
+const WORTH_A_WORD: Duration = Duration::from_secs(5);
 const SLICE: Duration = Duration::from_millis(50);
 
 /// One wait, from its first poll to its deadline.
@@ -46,11 +51,18 @@ pub(crate) struct Wait<'a> {
     started: Duration,
     next: Duration,
     longest: Duration,
+    reported: bool,
 }
 
 impl<'a> Wait<'a> {
     pub(crate) fn begin(patience: Patience<'a>) -> Self {
-        Self { patience, started: clock::since_boot(), next: FIRST_POLL, longest: LONGEST_POLL }
+        Self {
+            patience,
+            started: clock::since_boot(),
+            next: FIRST_POLL,
+            longest: LONGEST_POLL,
+            reported: false,
+        }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -70,6 +82,26 @@ impl<'a> Wait<'a> {
     pub(crate) fn hurry(&mut self) {
         self.next = self.next.min(HURRIED_POLL);
         self.longest = HURRIED_POLL;
+    }
+
+    /// Tells the caller, once and not early, for whom it waits.
+    pub(crate) fn report(&mut self, holder: &impl std::fmt::Display) {
+        if !self.reported && self.elapsed() > WORTH_A_WORD {
+            self.reported = true;
+            self.patience.interrupt.waiting(self.elapsed(), &holder.to_string());
+        }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] if the caller wants this wait to end.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.patience.interrupt.pending() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// Sleeps for the shortest time between two polls: what was seen will not last.
+    pub(crate) fn pause_shortly(&self) -> Result<()> {
+        self.sleep(FIRST_POLL)
     }
 
     /// Sleeps for `time`.

@@ -32,7 +32,12 @@ impl From<Error> for PyErr {
             Error::Closed { .. } => StoreClosedError::new_err(text),
             Error::LockTimeout { .. } => LockTimeoutError::new_err(text),
             Error::Lock { source, .. } => LockError::new_err((source.raw_os_error(), text)),
-            Error::LockLost { .. } | Error::Sealed { .. } => LockError::new_err(text),
+            Error::LockLost { .. }
+            | Error::OutcomeUnknown { .. }
+            | Error::LockVersion { .. }
+            | Error::LockDamaged { .. }
+            | Error::Sealed { .. } => LockError::new_err(text),
+            Error::CannotReplace { .. } => StoreFileError::new_err(text),
             Error::NotAStore { .. } | Error::UnknownSchema { .. } => NotAStoreError::new_err(text),
             Error::Missing { .. } => StoreNotFoundError::new_err(text),
             Error::CorruptRecord { .. } => CorruptRecordError::new_err(text),

@@ -6,6 +6,7 @@ mod errors;
 mod filesystem;
 mod identity;
 mod lock;
+mod locking;
 mod rows;
 mod store;
 
@@ -24,6 +25,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::lock::HardLinkLock;
+    #[pymodule_export]
+    use super::locking::{break_lock, lock_info, repair_lock};
     #[pymodule_export]
     use super::store::Store;
 

@@ -7,6 +7,7 @@ use pyo3::types::{PyDict, PyList};
 
 use super::blocking::blocking;
 use super::convert::{self, borrow, dialect, field, in_batch, not_text, schedule_entry, seconds};
+use super::locking::lock_info_dict;
 use super::rows::{Damaged, Found, ProgramFields, found, program_fields, row_dict};
 use crate::error::{Error, Result};
 use crate::measurement::Measurement;
@@ -15,7 +16,7 @@ use crate::storage::programs::NewProgram;
 use crate::storage::records::{NewRecord, Page, Recorder};
 use crate::storage::result_json;
 use crate::storage::sharing::Sharing;
-use crate::store::{Options, Store as Core};
+use crate::store::{Options, Protocol, Store as Core};
 
 #[pyclass(frozen, module = "tirastore._core")]
 pub(super) struct Store {
@@ -45,10 +46,15 @@ impl Store {
         dialects: Vec<String>,
         locked_by_caller: bool,
     ) -> PyResult<Self> {
-        if !matches!(lock, "auto" | "hardlink") {
-            let text = format!("lock must be \"auto\" or \"hardlink\", got {lock:?}");
-            return Err(Error::InvalidArgument(text).into());
-        }
+        let protocol = match lock {
+            "auto" => Protocol::Auto,
+            "token" => Protocol::Token,
+            "hardlink" => Protocol::HardLink,
+            other => {
+                let text = format!("lock must be \"auto\", \"token\" or \"hardlink\", got {other:?}");
+                return Err(Error::InvalidArgument(text).into());
+            }
+        };
         let options = Options {
             db_path,
             source_project,
@@ -61,6 +67,7 @@ impl Store {
             read_only,
             sharing: Sharing::from_option(share),
             dialects: dialects.iter().map(|name| dialect(name)).collect::<Result<_>>()?,
+            protocol,
             locked_by_caller,
         };
         let core = blocking(py, |interrupt| Core::open(options, interrupt))?;
@@ -334,6 +341,23 @@ impl Store {
     #[allow(clippy::needless_pass_by_value)] // extracted by value
     fn backup(&self, py: Python<'_>, backup_path: Option<PathBuf>) -> PyResult<PathBuf> {
         blocking(py, |interrupt| self.core.backup(backup_path.as_deref(), interrupt))
+    }
+
+    fn lock_info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        lock_info_dict(py, blocking(py, |_| self.core.lock_info())?)
+    }
+
+    fn seal(&self, py: Python<'_>) -> PyResult<bool> {
+        blocking(py, |interrupt| self.core.seal(interrupt))
+    }
+
+    fn unseal(&self, py: Python<'_>) -> PyResult<bool> {
+        blocking(py, |interrupt| self.core.unseal(interrupt))
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted by value
+    fn restore(&self, py: Python<'_>, backup_path: PathBuf) -> PyResult<()> {
+        blocking(py, |interrupt| self.core.restore(&backup_path, interrupt))
     }
 
     /// The file that was written, and the number of damaged records in it.

@@ -1,17 +1,22 @@
-//! How lookups reach the database: under the lock, or, where the directory may not be written, without it and
-//! validated afterwards.
+//! How lookups reach the database: without the lock and validated afterwards, or under it.
+//!
+//! A sealed store on a coherent file system is read without the lock (`lock_free`), and so is any store in a directory
+//! that may not be written (`validated`). Everywhere else, and where a read takes long, it is a tenure.
 
+mod lock_free;
 mod validated;
 
 use rusqlite::Connection;
 
 use crate::error::Result;
-use crate::lock::{self, Access, Interrupt, Place, Tenure};
+use crate::lock::{self, Interrupt, Place, Tenure};
 
 /// How a store is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadMode {
-    /// In a tenure of its own: what the hard-link protocol asks for.
+    /// Without the lock where that is safe, else in a tenure of its own.
+    Shared,
+    /// In a tenure of its own: for reads that take long, which a writer would send back again and again.
     Locked,
     /// Without any trace in the directory; accepted only if nobody wrote meanwhile.
     Validated,
@@ -20,7 +25,7 @@ pub enum ReadMode {
 /// A consistent state of the database, for the length of one read.
 pub struct Snapshot<'a> {
     connection: &'a Connection,
-    tenure: Option<&'a Tenure>,
+    tenure: Option<&'a Tenure<'a>>,
 }
 
 impl Snapshot<'_> {
@@ -51,8 +56,15 @@ pub fn read<T>(
     interrupt: &dyn Interrupt,
     mut work: impl FnMut(&Snapshot<'_>) -> Result<T>,
 ) -> Result<T> {
+    if mode == ReadMode::Shared && place.coherent {
+        let found =
+            lock_free::read(place, interrupt, |connection| work(&Snapshot { connection, tenure: None }))?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+    }
     match mode {
-        ReadMode::Locked => lock::run(place, Access::Read, interrupt, |tenure| {
+        ReadMode::Shared | ReadMode::Locked => lock::read(place, interrupt, |tenure| {
             work(&Snapshot { connection: tenure.connection(), tenure: Some(tenure) })
         }),
         ReadMode::Validated => {

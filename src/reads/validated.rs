@@ -1,18 +1,17 @@
 //! Reading where nothing may be written: no lock is taken, and a result counts only if nobody wrote meanwhile.
 //!
-//! A writer holds the lock file from before its first change until after its last; a dead one leaves the lock file or
-//! a journal; a commit changes the change counter in the header. So: no lock file and no journal before and after,
-//! and the same header twice.
+//! A writer holds the lock from before its first change until after its last, and a dead one leaves it, or a journal; a
+//! commit changes the change counter in the header. So: no lock file, or one name of a token that says that nobody
+//! writes; no journal; and the same header, before and after.
 
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
-use crate::lock::{Interrupt, Patience, Place, Wait, lock_path};
+use crate::lock::{Interrupt, Patience, Place, Sealed, Sequence, Wait, lock_path};
 use crate::mutation;
 use crate::storage::connection;
 
@@ -23,13 +22,13 @@ pub(super) fn read<T>(
 ) -> Result<T> {
     let mut wait = Wait::begin(Patience { timeout: place.lock_timeout, interrupt });
     loop {
-        let why = match State::of(&place.db_path)? {
+        let why = match State::of(place)? {
             Err(writer) => writer,
             Ok(before) => {
                 let outcome =
                     connection::open_immutable(&place.db_path).and_then(|connection| work(&connection));
                 // An error inside a torn attempt proves nothing: it counts only if the attempt is accepted.
-                if mutation::off("validate-reads") || State::of(&place.db_path)? == Ok(before) {
+                if mutation::off("validate-reads") || State::of(place)? == Ok(before) {
                     return outcome;
                 }
                 "somebody wrote during every attempt to read it"
@@ -45,15 +44,23 @@ pub(super) fn read<T>(
 /// What identifies one committed state of the file.
 #[derive(Debug, PartialEq, Eq)]
 struct State {
+    token: Sealed,
     header: Vec<u8>,
     size: u64,
     inode: u64,
 }
 
 impl State {
-    /// The state of the database at `path`, or which trace of a writer stands beside it.
-    fn of(path: &Path) -> Result<std::result::Result<Self, &'static str>> {
-        if lock_path(path).symlink_metadata().is_ok() {
+    /// The state of the database, or which trace of a writer stands beside it.
+    fn of(place: &Place) -> Result<std::result::Result<Self, &'static str>> {
+        let path = place.db_path.as_path();
+        let token = Sequence::look(place)?;
+        let held = match &token {
+            Sealed::No => lock_path(path).symlink_metadata().is_ok(),
+            Sealed::Unseen => true,
+            Sealed::Yes(sequence) => !sequence.quiet,
+        };
+        if held {
             return Ok(Err(
                 "its lock is held, and a reader that may not write in its directory cannot wait in line",
             ));
@@ -72,6 +79,6 @@ impl State {
         let metadata = file.metadata().map_err(Error::io(path, "looking at"))?;
         let mut header = Vec::new();
         Read::by_ref(&mut file).take(100).read_to_end(&mut header).map_err(Error::io(path, "reading"))?;
-        Ok(Ok(Self { header, size: metadata.len(), inode: metadata.ino() }))
+        Ok(Ok(Self { token, header, size: metadata.len(), inode: metadata.ino() }))
     }
 }

@@ -24,18 +24,25 @@ pub(crate) fn create(path: &Path, machine: &Machine, sharing: Sharing) -> Result
     build(aside.path(), "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=FULL;", machine)?;
     fs::set_permissions(aside.path(), Permissions::from_mode(sharing.file_mode()))
         .map_err(Error::io(aside.path(), "setting the mode of"))?;
-    forget_journal(path)?;
+    // The journal of a database that was removed would be rolled back into the new one.
+    connection::remove_journal(path)?;
     aside.persist_noclobber(path).map_err(|error| error.error).map_err(Error::io(path, "creating"))?;
     sync_directory(directory)
 }
 
-/// Removes the journal of a database that was removed: it would be rolled back into the new one.
-fn forget_journal(path: &Path) -> Result<()> {
-    let journal = connection::journal(path);
-    match fs::remove_file(&journal) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other.map_err(Error::io(&journal, "removing")),
-    }
+/// Replaces the database at `path` by a copy of `backup`, under the hard-link lock.
+///
+/// # Errors
+///
+/// [`Error::Io`] and [`Error::Sqlite`]; the database is as before then.
+pub(crate) fn replace(path: &Path, backup: &Path) -> Result<()> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    // Rolled back first: a hot journal would be rolled back into the new database.
+    connection::look(&connection::open(path)?, path)?;
+    let mode = fs::metadata(path).map_err(Error::io(path, "looking at"))?.permissions().mode();
+    let aside = scratch::file_in(directory)?;
+    fs::copy(backup, aside.path()).map_err(Error::io(path, "copying to"))?;
+    super::backup::publish(aside, path, mode & 0o7777)
 }
 
 /// Makes a store of the empty file at `path`, under its lock, in one transaction.

@@ -1,10 +1,13 @@
 //! One SQLite file: schema 2 of the original TiraStore and additive tables beside it. The only place that knows SQL.
 
+pub(crate) mod applied;
 pub mod backup;
 pub mod birth;
 mod column;
 pub mod connection;
 pub mod export;
+pub(crate) mod fence;
+mod file;
 pub mod meta;
 pub mod programs;
 pub mod records;
@@ -12,3 +15,4 @@ pub mod result_json;
 pub mod schema;
 pub mod sharing;
 pub mod summary;
+pub(crate) mod vfs;

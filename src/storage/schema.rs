@@ -37,13 +37,19 @@ const ORIGINAL: &str = "
         source_project TEXT NOT NULL DEFAULT ''
     );";
 
-/// `program_names` holds the second and further names of a source; the first stays in `programs`.
+/// `program_names` holds the second and further names of a source; the first stays in `programs`. `applied` holds the
+/// last batch of each process (`applied.rs`).
 const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS program_names (
         program_name TEXT NOT NULL,
         program_hash TEXT NOT NULL,
         PRIMARY KEY (program_name, program_hash)
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS applied (
+        client TEXT NOT NULL UNIQUE,
+        number INTEGER NOT NULL,
+        answer INTEGER NOT NULL
+    );
     CREATE INDEX IF NOT EXISTS records_by_program ON records(program_hash);
     CREATE INDEX IF NOT EXISTS records_by_creation ON records(creation_date);
     CREATE INDEX IF NOT EXISTS programs_by_name ON programs(program_name);";
@@ -65,7 +71,8 @@ pub fn create_original(connection: &Connection, path: &Path) -> Result<()> {
 ///
 /// [`Error::Sqlite`].
 pub fn create_additions(connection: &Connection, path: &Path) -> Result<()> {
-    if has_program_names(connection, path)? {
+    let has_applied = has_table(connection, "applied").map_err(Error::sqlite(path, "reading the schema"))?;
+    if has_applied && has_program_names(connection, path)? {
         return Ok(());
     }
     connection.execute_batch(ADDITIONS).map_err(Error::sqlite(path, "adding tables and indexes"))

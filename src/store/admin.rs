@@ -79,7 +79,7 @@ impl Store {
 
     /// Counts over the whole store.
     pub fn stats(&self, interrupt: &dyn Interrupt) -> Result<Summary> {
-        self.read(interrupt, |snapshot| {
+        self.read_long(interrupt, |snapshot| {
             summary::summarize(snapshot.connection(), self.db_path(), &mut || between(snapshot, interrupt))
         })
     }
@@ -90,7 +90,7 @@ impl Store {
     ///
     /// [`Error::InvalidArgument`] where `page.after` is not in the store, and those of reading.
     pub fn keys(&self, page: Page<'_>, interrupt: &dyn Interrupt) -> Result<Vec<String>> {
-        self.read(interrupt, |snapshot| records::keys(snapshot.connection(), &self.place.db_path, page))
+        self.read_long(interrupt, |snapshot| records::keys(snapshot.connection(), &self.place.db_path, page))
     }
 
     /// A value of `db_meta`.

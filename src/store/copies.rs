@@ -65,7 +65,7 @@ impl Store {
             std::fs::copy(self.db_path(), aside.path()).map_err(failed)?;
             return Ok(aside);
         }
-        self.read(interrupt, |snapshot| {
+        self.read_long(interrupt, |snapshot| {
             backup::copy_aside(snapshot.connection(), directory, &mut || between(snapshot, interrupt))
         })
     }

@@ -58,7 +58,7 @@ impl Store {
 
     /// Every program, ordered by name and hash.
     pub fn programs(&self, interrupt: &dyn Interrupt) -> Result<Vec<Program>> {
-        self.read(interrupt, |snapshot| programs::all(snapshot.connection(), &self.place.db_path))
+        self.read_long(interrupt, |snapshot| programs::all(snapshot.connection(), &self.place.db_path))
     }
 
     /// Every record of a program given by its source, oldest first.

@@ -7,20 +7,21 @@ mod copies;
 mod lookup;
 mod open;
 mod record;
+mod sealing;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 pub use copies::Exported;
-pub use open::Options;
+pub use open::{Options, Protocol};
+pub use sealing::{break_lock, lock_info, repair_lock};
 
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
-use crate::lock::{self, Access, Interrupt, Place, Tenure};
+use crate::lock::{self, Answer, Interrupt, Place, Tenure};
 use crate::reads::{self, ReadMode, Snapshot};
 use crate::storage::records::Recorder;
-use crate::storage::schema;
 use crate::storage::sharing::Sharing;
 
 /// An open store. It holds no file open between calls, so it may be used from threads and after a fork.
@@ -44,13 +45,25 @@ impl Store {
         reads::read(&self.place, self.read_mode, interrupt, work)
     }
 
-    fn write<T>(&self, interrupt: &dyn Interrupt, mut work: impl FnMut(&Tenure) -> Result<T>) -> Result<T> {
+    /// A read that looks at much of the store.
+    fn read_long<T>(
+        &self,
+        interrupt: &dyn Interrupt,
+        work: impl FnMut(&Snapshot<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.check_open()?;
+        let mode = if self.read_mode == ReadMode::Shared { ReadMode::Locked } else { self.read_mode };
+        reads::read(&self.place, mode, interrupt, work)
+    }
+
+    fn write<T: Answer>(
+        &self,
+        interrupt: &dyn Interrupt,
+        work: impl FnMut(&Tenure<'_>) -> Result<T>,
+    ) -> Result<T> {
         self.check_open()?;
         self.check_writes()?;
-        lock::run(&self.place, Access::Write, interrupt, |tenure| {
-            schema::create_additions(tenure.connection(), &self.place.db_path)?;
-            work(tenure)
-        })
+        lock::write(&self.place, interrupt, work)
     }
 
     fn check_open(&self) -> Result<()> {

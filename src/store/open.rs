@@ -15,7 +15,7 @@ use crate::storage::meta::{self, Machine};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
 use crate::storage::{birth, connection, schema};
-use crate::{machine, scratch};
+use crate::{filesystem, machine, scratch};
 
 /// How a store is opened. The defaults are those of the Python constructor.
 #[derive(Debug, Clone)]
@@ -40,8 +40,21 @@ pub struct Options {
     pub sharing: Sharing,
     /// Dialects of schedules that may be recorded.
     pub dialects: Vec<Dialect>,
+    /// Which lock the store must have.
+    pub protocol: Protocol,
     /// The caller holds the lock: take none.
     pub locked_by_caller: bool,
+}
+
+/// How a store is locked. What stands on the disk decides; this says what the caller expects there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Whatever it is; a new store is sealed.
+    Auto,
+    /// Sealed: the token lock.
+    Token,
+    /// Open to clients of the original: the hard-link lock.
+    HardLink,
 }
 
 impl Options {
@@ -59,6 +72,7 @@ impl Options {
             read_only: false,
             sharing: Sharing::NewOnly,
             dialects: vec![Dialect::Tiralib],
+            protocol: Protocol::Auto,
             locked_by_caller: false,
         }
     }
@@ -82,26 +96,14 @@ impl Store {
             return Err(Error::Missing { path: db_path, why });
         }
         let read_mode = match parent(&db_path) {
-            directory if is_writable(directory) => ReadMode::Locked,
+            directory if is_writable(directory) => ReadMode::Shared,
             _ => ReadMode::Validated,
         };
-        let lock_path = lock::lock_path(&db_path);
-        if lock_path.is_dir() {
-            return Err(Error::Sealed { path: lock_path });
-        }
-        let locking = if options.locked_by_caller {
-            Locking::HeldByCaller
-        } else {
+        if !options.locked_by_caller {
             scratch::sweep(parent(&db_path));
-            Locking::HardLink(HardLink {
-                path: lock_path,
-                mode: options.sharing.file_mode(),
-                stale_timeout: options.stale_lock_timeout,
-                outwait_old_claims: false,
-                gated: true,
-            })
-        };
-        let place = Place { db_path, locking, lock_timeout: options.lock_timeout };
+        }
+        let place = place_of(&options)?;
+        check_protocol(&place, options.protocol)?;
         let here = Machine {
             cpu_model: options.cpu_model.unwrap_or_else(machine::cpu_model),
             slurm_cpus: options.slurm_cpus.unwrap_or_else(machine::slurm_cpus),
@@ -121,7 +123,7 @@ impl Store {
             writes_allowed: true,
             closed: AtomicBool::new(false),
         };
-        store.create_if_missing(&here, interrupt)?;
+        store.create_if_missing(&here, options.protocol, interrupt)?;
         let of_store = store.check_and_describe(interrupt)?;
         store.cpu_mismatch = mismatch(&of_store, &here);
         store.writes_allowed =
@@ -132,10 +134,14 @@ impl Store {
         Ok(store)
     }
 
-    fn create_if_missing(&self, here: &Machine, interrupt: &dyn Interrupt) -> Result<()> {
+    fn create_if_missing(&self, here: &Machine, protocol: Protocol, interrupt: &dyn Interrupt) -> Result<()> {
         let path = &self.place.db_path;
         if !is_missing_or_empty(path)? || self.read_only.is_some() {
             return Ok(());
+        }
+        if protocol != Protocol::HardLink {
+            // Before the database: no client of the original may create it meanwhile, or enter it ever.
+            lock::seal_new(&self.place)?;
         }
         lock::locked(&self.place, interrupt, || {
             // Another process may have been first.
@@ -151,7 +157,7 @@ impl Store {
     /// without opening it for that: the journal may be of another program's running transaction.
     fn check_beside_a_journal(&self) -> Result<()> {
         let path = &self.place.db_path;
-        if !connection::journal(path).exists() {
+        if !connection::has_hot_journal(path) {
             return Ok(());
         }
         match connection::open_immutable(path).and_then(|connection| schema::check(&connection, path)) {
@@ -186,6 +192,41 @@ impl Store {
             })
         })
     }
+}
+
+/// Is the store locked as its caller expects? Two protocols beside each other on one database would exclude nobody.
+fn check_protocol(place: &Place, protocol: Protocol) -> Result<()> {
+    let sealed = lock::is_sealed(place);
+    let path = place.db_path.display();
+    match protocol {
+        Protocol::HardLink if sealed => Err(Error::Sealed { path: lock::lock_path(&place.db_path) }),
+        Protocol::Token if !sealed && !is_missing_or_empty(&place.db_path)? => {
+            Err(Error::InvalidArgument(format!(
+                "lock=\"token\": {path} is not sealed, so that clients of the original can write it; \
+                 run: tirastore seal {path}, or open it with lock=\"auto\""
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where the store is and how it is locked, whether it exists or not.
+pub(super) fn place_of(options: &Options) -> Result<Place> {
+    let db_path = resolve(&options.db_path)?;
+    let locking = if options.locked_by_caller {
+        Locking::HeldByCaller
+    } else {
+        Locking::Here(HardLink {
+            path: lock::lock_path(&db_path),
+            mode: options.sharing.file_mode(),
+            stale_timeout: options.stale_lock_timeout,
+            outwait_old_claims: false,
+            // Tenures pass a gate of their own.
+            gated: false,
+        })
+    };
+    let coherent = filesystem::coherence(&db_path).coherent;
+    Ok(Place::new(db_path, locking, options.lock_timeout, coherent))
 }
 
 struct StoredMachine {

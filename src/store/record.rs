@@ -119,7 +119,7 @@ impl Store {
         })
     }
 
-    fn put_row(&self, tenure: &Tenure, row: &Row<'_>, overwrite: bool) -> Result<bool> {
+    fn put_row(&self, tenure: &Tenure<'_>, row: &Row<'_>, overwrite: bool) -> Result<bool> {
         let (connection, path) = (tenure.connection(), self.db_path());
         let program = NewProgram {
             program_hash: row.program_hash.as_str(),

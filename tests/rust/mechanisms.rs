@@ -7,12 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tirastore::lock::{self, Access, HardLink, Locking, Patience, Place, Uninterrupted, lock_path};
+use tirastore::lock::{self, HardLink, Locking, Patience, Place, Uninterrupted, lock_path};
 use tirastore::measurement::{Measurement, Outcome};
 use tirastore::mutation;
 use tirastore::reads::{self, ReadMode};
 use tirastore::storage::records::NewRecord;
-use tirastore::store::Options;
+use tirastore::store::{Options, Protocol};
 use tirastore::{Error, Store};
 
 /// `promise` holds, and does not hold without `mechanism`.
@@ -27,19 +27,24 @@ fn require(condition: bool, broken: &str) -> Result<(), String> {
 }
 
 fn store_in(directory: &Path) -> Store {
-    Store::open(Options::new(directory.join("s.db")), &Uninterrupted).expect("opened")
+    let options = Options { protocol: Protocol::HardLink, ..Options::new(directory.join("s.db")) };
+    Store::open(options, &Uninterrupted).expect("opened")
 }
 
 fn place_in(directory: &Path) -> Place {
     let db_path = directory.join("s.db");
-    let locking = Locking::HardLink(HardLink {
-        path: lock_path(&db_path),
+    let lock = HardLink { gated: false, ..lock_in(directory) };
+    Place::new(db_path, Locking::Here(lock), Duration::from_secs(10), true)
+}
+
+fn lock_in(directory: &Path) -> HardLink {
+    HardLink {
+        path: lock_path(&directory.join("s.db")),
         mode: 0o666,
         stale_timeout: Duration::from_secs(600),
         outwait_old_claims: false,
         gated: true,
-    });
-    Place { db_path, locking, lock_timeout: Duration::from_secs(10) }
+    }
 }
 
 fn measurement(schedule: &str, time: f64) -> Measurement {
@@ -61,7 +66,7 @@ fn steal(path: &Path) {
 fn a_release_leaves_the_lock_of_the_next_holder_alone() {
     rests_on("release-own-inode", || {
         let directory = tempfile::tempdir().expect("temporary directory");
-        let Locking::HardLink(lock) = place_in(directory.path()).locking else { unreachable!() };
+        let lock = lock_in(directory.path());
         let patience = Patience { timeout: Duration::from_secs(1), interrupt: &Uninterrupted };
         let held = lock.acquire(patience).expect("free");
         steal(&lock.path);
@@ -77,7 +82,7 @@ fn whoever_lost_the_lock_commits_nothing() {
         store_in(directory.path());
         let place = place_in(directory.path());
         let mut attempts = 0;
-        let outcome = lock::run(&place, Access::Write, &Uninterrupted, |tenure| {
+        let outcome = lock::write(&place, &Uninterrupted, |tenure| {
             attempts += 1;
             let connection = tenure.connection();
             connection
@@ -104,7 +109,7 @@ fn whoever_lost_the_lock_commits_nothing() {
 fn a_lock_that_is_renewed_is_never_broken() {
     rests_on("renewal", || {
         let directory = tempfile::tempdir().expect("temporary directory");
-        let Locking::HardLink(lock) = place_in(directory.path()).locking else { unreachable!() };
+        let lock = lock_in(directory.path());
         let lock = HardLink { stale_timeout: Duration::from_secs(1), ..lock };
         let patience = |timeout| Patience { timeout, interrupt: &Uninterrupted };
         let mut held = lock.acquire(patience(Duration::from_secs(1))).expect("free");
@@ -129,7 +134,7 @@ fn a_lock_that_is_renewed_is_never_broken() {
 fn a_holder_that_saw_a_waiter_stays_away_for_a_moment() {
     rests_on("rest-for-waiters", || {
         let directory = tempfile::tempdir().expect("temporary directory");
-        let Locking::HardLink(lock) = place_in(directory.path()).locking else { unreachable!() };
+        let lock = lock_in(directory.path());
         let patience = || Patience { timeout: Duration::from_secs(60), interrupt: &Uninterrupted };
         // Of several, as a busy machine makes any of them long.
         let away = (0..10).map(|number| {

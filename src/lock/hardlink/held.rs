@@ -8,11 +8,11 @@ use std::process;
 use std::time::Duration;
 
 use super::HardLink;
-use super::errors::refused;
 use super::queue;
 use super::ticket::{self, Inode, Ticket, inode};
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::lock::errors::refused;
 use crate::lock::gate::{Closed, Gate};
 use crate::mutation;
 

@@ -4,8 +4,8 @@
 //! wall clock and everybody must unlink by *path*, is written down in `docs/design.md`; the token protocol cures it.
 
 mod breaker;
-mod errors;
 mod held;
+mod holder;
 mod queue;
 mod ticket;
 
@@ -16,13 +16,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use held::Held;
+pub(super) use holder::Holder;
+pub(super) use queue::waiting;
 
 use self::breaker::Breaker;
-use self::errors::{is_ambiguous, refused};
 use self::queue::Request;
 use self::ticket::{Inode, Ticket, inode, scratch_path};
+use super::errors::{is_ambiguous, refused};
 use super::gate::Gate;
-use super::holder::Holder;
 use super::stale::Watch;
 use super::wait::{Patience, Wait};
 use crate::error::{Error, Result};
@@ -76,8 +77,12 @@ impl HardLink {
     /// [`Error::LockTimeout`] names the holder; [`Error::Lock`] where the file system refuses, which no waiting
     /// cures; [`Error::Sealed`] where a directory stands at the path; [`Error::Interrupted`].
     pub fn acquire(&self, patience: Patience<'_>) -> Result<Held> {
+        self.acquire_within(&mut Wait::begin(patience))
+    }
+
+    /// The same, as a part of a longer wait.
+    pub(super) fn acquire_within(&self, wait: &mut Wait<'_>) -> Result<Held> {
         let gate = Gate::of(&self.path);
-        let mut wait = Wait::begin(patience);
         let mut watch = Watch::new(self.stale_timeout);
         let mut looked = false;
         let mut extended = false;
@@ -95,6 +100,9 @@ impl HardLink {
                     Poll::Taken(by) => holder = by,
                 }
                 looked = true;
+            }
+            if let Some((_, holder)) = &holder {
+                wait.report(holder);
             }
             if let Some((inode, _)) = &holder
                 && wait.elapsed() > queue::LONG_WAIT
@@ -114,6 +122,14 @@ impl HardLink {
                 wait.extend_to(wait.elapsed() + self.stale_timeout.mul_f64(1.25) + Duration::from_secs(1));
             }
             wait.pause()?;
+        }
+    }
+
+    /// Removes the lock file that stands there, whoever holds it: for people who know that its holder is gone.
+    pub(super) fn break_by_force(&self) -> Result<()> {
+        match self.sight(&self.path)? {
+            Some(judged) => self.break_lock(&judged, true).map(|_| ()),
+            None => Ok(()),
         }
     }
 

@@ -32,3 +32,19 @@ impl Request {
         self.0 = fs::hard_link(lock_path, &name.0).is_ok().then_some((inode, name));
     }
 }
+
+/// Who has asked for room at `lock_path`, and how long ago by the file server's clock.
+pub(in crate::lock) fn waiting(lock_path: &Path) -> Vec<(String, Duration)> {
+    let mut found = Vec::new();
+    for entry in
+        lock_path.parent().into_iter().filter_map(|parent| fs::read_dir(parent).ok()).flatten().flatten()
+    {
+        let name = entry.file_name();
+        let request = name.to_str().and_then(|name| name.strip_prefix(".lock_")?.split_once("_waiting"));
+        // `<host>_<pid>`; a host name may hold an underscore.
+        let Some((host, pid)) = request.and_then(|(maker, _)| maker.rsplit_once('_')) else { continue };
+        let asked = entry.metadata().ok().and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
+        found.push((format!("process {pid} on {host}"), asked.unwrap_or_default()));
+    }
+    found
+}

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::errors::{is_ambiguous, refused};
+use super::holder::Holder;
 use crate::error::Result;
-use crate::lock::holder::Holder;
+use crate::lock::errors::{is_ambiguous, refused};
 use crate::{clock, scratch};
 
 /// Lock files are padded to this size, so that a renewal replaces all of one by one write of equal length.

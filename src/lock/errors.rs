@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use crate::error::Error;
 
 /// An error that no waiting cures, with what to do about it.
-pub(super) fn refused(path: &Path, action: &'static str, source: io::Error) -> Error {
+pub(crate) fn refused(path: &Path, action: &'static str, source: io::Error) -> Error {
     let advice = match Errno::from_raw(source.raw_os_error().unwrap_or(0)) {
         Errno::EACCES | Errno::EPERM => {
             "; every user of a store must be able to create and remove files in its directory \
@@ -26,7 +26,7 @@ pub(super) fn refused(path: &Path, action: &'static str, source: io::Error) -> E
 }
 
 /// Errors after which the operation may or may not have happened, as network file systems report lost replies.
-pub(super) fn is_ambiguous(error: &io::Error) -> bool {
+pub(crate) fn is_ambiguous(error: &io::Error) -> bool {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
     matches!(
         errno,

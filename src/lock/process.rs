@@ -1,4 +1,4 @@
-//! Who holds a lock: what a lock file says of its writer, and whether that writer is provably dead.
+//! A process as others may name it, and whether it is provably dead.
 
 use std::cell::RefCell;
 use std::fs;
@@ -7,36 +7,35 @@ use std::process;
 use nix::errno::Errno;
 use nix::sys::signal;
 use nix::unistd::Pid;
-use serde_json::{Map, Value, json};
 
-use crate::{clock, machine};
+use crate::machine;
 
 thread_local! {
     /// What `/proc` says of this process, read once.
-    static ME: RefCell<Option<Holder>> = const { RefCell::new(None) };
+    static ME: RefCell<Option<Process>> = const { RefCell::new(None) };
 }
 
-/// The process that wrote a lock file. The original writes the first three fields; ours adds the rest, which the
-/// original ignores.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Holder {
-    hostname: Option<String>,
-    pid: Option<i32>,
-    timestamp: Option<f64>,
-    boot_id: Option<String>,
-    pid_namespace: Option<String>,
-    start_time: Option<u64>,
+/// What tells a process from all others, on every node. A fact that cannot be read is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Process {
+    pub(crate) hostname: Option<String>,
+    pub(crate) pid: Option<i32>,
+    pub(crate) boot_id: Option<String>,
+    /// Inode numbers of the namespaces.
+    pub(crate) pid_namespace: Option<u64>,
+    pub(crate) time_namespace: Option<u64>,
+    /// Clock ticks from boot to the start of the process.
+    pub(crate) start_time: Option<u64>,
 }
 
-impl Holder {
-    /// This process, now.
+impl Process {
+    /// This process.
     pub(crate) fn me() -> Self {
-        let me = ME.with_borrow_mut(|known| match known {
+        ME.with_borrow_mut(|known| match known {
             // A forked child is another process.
             Some(me) if me.pid == i32::try_from(process::id()).ok() => me.clone(),
             _ => known.insert(Self::look_at_this_process()).clone(),
-        });
-        Self { timestamp: Some(clock::unix_seconds()), ..me }
+        })
     }
 
     fn look_at_this_process() -> Self {
@@ -44,51 +43,29 @@ impl Holder {
         Self {
             hostname: Some(machine::hostname()),
             pid,
-            timestamp: None,
             boot_id: boot_id(),
-            pid_namespace: pid_namespace(),
+            pid_namespace: namespace("pid"),
+            time_namespace: namespace("time"),
             start_time: pid.and_then(start_time),
         }
     }
 
-    /// Reads the JSON of a lock file; fields that are absent or of another type are unknown.
-    pub(crate) fn parse(content: &[u8]) -> Self {
-        let fields: Map<String, Value> = serde_json::from_slice(content).unwrap_or_default();
-        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
-        Self {
-            hostname: text("hostname"),
-            pid: fields.get("pid").and_then(Value::as_i64).and_then(|pid| i32::try_from(pid).ok()),
-            timestamp: fields.get("timestamp").and_then(Value::as_f64),
-            boot_id: text("boot_id"),
-            pid_namespace: text("pid_namespace"),
-            start_time: fields.get("start_time").and_then(Value::as_u64),
-        }
+    /// Does it run on this node, as far as it says?
+    pub(crate) fn is_here(&self) -> bool {
+        self.hostname == Some(machine::hostname()) && self.boot_id == Self::me().boot_id
     }
 
-    pub(crate) fn to_json(&self) -> Vec<u8> {
-        json!({
-            "hostname": self.hostname, "pid": self.pid, "timestamp": self.timestamp,
-            "boot_id": self.boot_id, "pid_namespace": self.pid_namespace, "start_time": self.start_time,
-        })
-        .to_string()
-        .into_bytes()
-    }
-
-    /// How long ago, by the wall clocks of two nodes, the lock claims to have been taken. Only a hint: never a
-    /// reason to break a lock.
-    pub(crate) fn claimed_age(&self) -> Option<f64> {
-        self.timestamp.map(|then| clock::unix_seconds() - then)
-    }
-
-    /// Did the holder certainly end? Only its own node and PID namespace can know: everywhere else, and where a
-    /// fact is missing, the answer is no.
+    /// Did the process certainly end? Only its own node and namespaces can know: everywhere else, and where a fact is
+    /// missing, the answer is no.
     pub(crate) fn is_provably_dead(&self) -> bool {
         let here = Self::me();
         let same_place = self.boot_id.is_some()
             && self.boot_id == here.boot_id
             && self.hostname == here.hostname
             && self.pid_namespace.is_some()
-            && self.pid_namespace == here.pid_namespace;
+            && self.pid_namespace == here.pid_namespace
+            // Start times are counted from another boot in another time namespace. Old kernels have none.
+            && self.time_namespace == here.time_namespace;
         let Some(pid) = self.pid.filter(|&pid| same_place && pid > 0) else {
             return false;
         };
@@ -100,7 +77,7 @@ impl Holder {
     }
 }
 
-impl std::fmt::Display for Holder {
+impl std::fmt::Display for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.hostname, self.pid) {
             (Some(host), Some(pid)) => write!(f, "process {pid} on {host}"),
@@ -114,8 +91,10 @@ fn boot_id() -> Option<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
 }
 
-fn pid_namespace() -> Option<String> {
-    fs::read_link("/proc/self/ns/pid").ok().map(|link| link.to_string_lossy().into_owned())
+/// The link reads like `pid:[4026531836]`.
+fn namespace(kind: &str) -> Option<u64> {
+    let link = fs::read_link(format!("/proc/self/ns/{kind}")).ok()?;
+    link.to_str()?.split(['[', ']']).nth(1)?.parse().ok()
 }
 
 /// Start of process `pid` in clock ticks since boot.
@@ -144,22 +123,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_file_round_trips() {
-        let me = Holder::me();
-        assert!(me.timestamp.is_some());
-        assert_eq!(Holder::parse(&me.to_json()), me);
-    }
-
-    #[test]
     fn the_living_and_the_unknown_are_never_called_dead() {
-        assert!(!Holder::me().is_provably_dead());
-        assert!(!Holder::parse(b"").is_provably_dead());
-        let original =
-            format!(r#"{{"hostname": "{}", "pid": 999999999, "timestamp": 1.0}}"#, machine::hostname());
-        assert!(!Holder::parse(original.as_bytes()).is_provably_dead(), "the original proves nothing");
-        let elsewhere =
-            Holder { boot_id: Some("another boot".into()), pid: Some(999_999_999), ..Holder::me() };
-        assert!(!elsewhere.is_provably_dead());
+        assert!(!Process::me().is_provably_dead());
+        assert!(!Process::default().is_provably_dead());
+        let gone = Process { pid: Some(999_999_999), start_time: None, ..Process::me() };
+        assert!(gone.is_provably_dead());
+        for elsewhere in [
+            Process { boot_id: Some("another boot".into()), ..gone.clone() },
+            Process { hostname: Some("another host".into()), ..gone.clone() },
+            Process { pid_namespace: Some(1), ..gone.clone() },
+            Process { time_namespace: Some(1), ..gone.clone() },
+            Process { boot_id: None, ..gone.clone() },
+            Process { pid_namespace: None, ..gone },
+        ] {
+            assert!(!elsewhere.is_provably_dead(), "{elsewhere:?}");
+        }
     }
 
     #[test]
@@ -173,10 +151,10 @@ mod tests {
         while !ended() {
             std::thread::yield_now();
         }
-        assert!(Holder { pid, start_time: pid.and_then(start_time), ..Holder::me() }.is_provably_dead());
+        assert!(Process { pid, start_time: pid.and_then(start_time), ..Process::me() }.is_provably_dead());
         child.wait().expect("wait");
-        assert!(Holder { pid, start_time: None, ..Holder::me() }.is_provably_dead());
-        let reused = Holder { start_time: Holder::me().start_time.map(|t| t + 1), ..Holder::me() };
+        assert!(Process { pid, start_time: None, ..Process::me() }.is_provably_dead());
+        let reused = Process { start_time: Process::me().start_time.map(|t| t + 1), ..Process::me() };
         assert!(reused.is_provably_dead(), "the number was given to another process");
     }
 }

@@ -1,0 +1,88 @@
+//! What a process keeps open between its turns at one store: connections over files of one fence number.
+
+use std::mem;
+use std::process;
+use std::sync::{Arc, Mutex};
+
+use rusqlite::Connection;
+
+use super::tenure::Place;
+use crate::error::Result;
+use crate::mutation;
+use crate::storage::connection;
+use crate::storage::vfs::guard::Guard;
+
+/// A connection over the files that were at the path under one fence number.
+pub(crate) struct Connected {
+    pub(crate) connection: Connection,
+    pub(crate) guard: Arc<Guard>,
+    fence: u64,
+    owner: u32,
+}
+
+impl Connected {
+    pub(crate) fn new(connection: Connection, guard: Arc<Guard>, fence: u64) -> Self {
+        Self { connection, guard, fence, owner: process::id() }
+    }
+
+    /// A connection that only reads, without a tenure.
+    pub(crate) fn reader(place: &Place, fence: u64) -> Result<Self> {
+        let (connection, guard) = connection::open_reader(&place.db_path)?;
+        Ok(Self::new(connection, guard, fence))
+    }
+}
+
+/// Connections that are kept at most: one for each thread that reads at the same time.
+const MOST: usize = 8;
+
+/// Connections that nobody uses just now.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Vec<Connected>>);
+
+impl Kept {
+    /// A kept connection, if there is one of the database file that has this fence number.
+    ///
+    /// One of another number has files that were replaced: what it would write, nobody would read.
+    pub(crate) fn take(&self, fence: u64) -> Option<Connected> {
+        // A fork may have caught the lock; the child opens its own connection.
+        let mut kept = self.0.try_lock().ok()?;
+        while let Some(connected) = kept.pop() {
+            if connected.owner != process::id() {
+                // The parent's: a child that closed it would roll its transaction back.
+                mem::forget(connected);
+                continue;
+            }
+            let current = connected.fence == fence && !connected.guard.has_moved();
+            if current || mutation::off("fence-number") {
+                return Some(connected);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next turn.
+    pub(crate) fn put(&self, connected: Connected) {
+        if let Ok(mut kept) = self.0.try_lock()
+            && kept.len() < MOST
+        {
+            kept.push(connected);
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let kept = self.0.get_mut().map(mem::take).unwrap_or_default();
+        for connected in kept {
+            if connected.owner != process::id() {
+                mem::forget(connected);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Kept")
+    }
+}

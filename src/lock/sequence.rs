@@ -1,0 +1,61 @@
+//! The token as a sequence number: what readers without the lock compare before and after.
+//!
+//! Every tenure has a name of its own, and says in it when it begins to write. So if the token has one name before and
+//! after a read, and the name says that nobody writes, nobody wrote meanwhile.
+
+use super::tenure::Place;
+use super::token::Token;
+use crate::error::Result;
+
+/// What the token said at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sequence {
+    name: String,
+    /// Which database file stands at the path.
+    pub(crate) fence: u64,
+    /// Nobody writes, and nobody who was taken over may.
+    pub(crate) quiet: bool,
+}
+
+/// What stands at the lock path, for a reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sealed {
+    /// No directory: readers need the hard-link lock.
+    No,
+    /// The token could not be seen: a rename was under way, or it is lost.
+    Unseen,
+    /// The token.
+    Yes(Sequence),
+}
+
+impl Sequence {
+    /// Looks at the token of the store at `place`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LockVersion`](crate::Error::LockVersion) and [`Error::Lock`](crate::Error::Lock).
+    pub(crate) fn look(place: &Place) -> Result<Sealed> {
+        let Some(scan) = place.directory().scan()? else { return Ok(Sealed::No) };
+        Ok(match scan.tokens.as_slice() {
+            [name] => Token::parse(name).map_or(Sealed::Unseen, |token| {
+                let quiet = token.flags().none();
+                Sealed::Yes(Self { name: name.clone(), fence: token.count().fence, quiet })
+            }),
+            _ => Sealed::Unseen,
+        })
+    }
+
+    /// Has the token had this name ever since?
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lock`](crate::Error::Lock) where the file system does not answer.
+    pub(crate) fn still_stands(&self, place: &Place) -> Result<bool> {
+        let path = place.lock_path();
+        match path.join(&self.name).symlink_metadata() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(super::errors::refused(&path, "looking at the token", source)),
+        }
+    }
+}

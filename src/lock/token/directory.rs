@@ -1,0 +1,263 @@
+//! The lock directory: what stands in it, and the one operation that changes the token.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use rand::RngExt;
+
+use super::name::{Count, Token, number};
+use crate::error::{Error, Result};
+use crate::lock::errors::refused;
+use crate::scratch;
+use crate::storage::birth::sync_directory;
+
+/// The protocol that this version speaks.
+const VERSION: u64 = 1;
+/// Where batches wait for somebody who commits them.
+pub(super) const QUEUE: &str = "q";
+/// Longest takeover time: what a caller waits for a holder that is silent and on another node.
+const LONGEST_TAKEOVER: Duration = Duration::from_secs(30);
+/// Shorter than this, a busy machine's own pauses would look like a holder's death.
+const SHORTEST_TAKEOVER: Duration = Duration::from_millis(500);
+/// A lost reply is asked about this often before the file system is given up.
+const RETRIES: u32 = 8;
+
+/// A lock directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Directory {
+    pub(crate) path: PathBuf,
+    /// May other users use the store?
+    pub(crate) shared: bool,
+}
+
+/// What one look into the directory saw.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    /// The names of all tokens: exactly one, unless a rename was under way or the directory is damaged.
+    pub(crate) tokens: Vec<String>,
+    /// Marks of waiters.
+    pub(crate) marks: Vec<String>,
+    /// A holder that is silent for this long is taken over.
+    pub(crate) takeover: Duration,
+    version: u64,
+}
+
+impl Scan {
+    /// A look that saw nothing: the caller looks again.
+    fn nothing() -> Self {
+        Self { tokens: Vec::new(), marks: Vec::new(), takeover: LONGEST_TAKEOVER, version: VERSION }
+    }
+}
+
+impl Directory {
+    /// Looks at what stands in the directory; `None` where there is no directory.
+    pub(crate) fn scan(&self) -> Result<Option<Scan>> {
+        let failed = |source| refused(&self.path, "looking into it", source);
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            other => other.map_err(failed)?,
+        };
+        let mut scan = Scan::nothing();
+        for entry in entries {
+            let name = match entry {
+                // The directory went away under the look, or the file server forgot it.
+                Err(error) if is_passing(&error) => return Ok(self.path.is_dir().then(Scan::nothing)),
+                other => other.map_err(failed)?.file_name(),
+            };
+            let Some(name) = name.to_str() else { continue };
+            match name.split_once('.') {
+                Some(("f" | "h", _)) if Token::is_one(name) => scan.tokens.push(name.to_owned()),
+                Some(("w", _)) => scan.marks.push(name.to_owned()),
+                Some(("p", version)) => scan.version = number(version).unwrap_or(u64::MAX),
+                Some(("t", seconds)) => scan.takeover = takeover_from(seconds),
+                _ => {}
+            }
+        }
+        if scan.version > VERSION {
+            return Err(Error::LockVersion { path: self.path.clone(), found: scan.version });
+        }
+        Ok(Some(scan))
+    }
+
+    /// Changes the token from the state named `from` to that named `to`. `false` if it was in another state: `from` is
+    /// never used again, so exactly one caller of all times succeeds.
+    ///
+    /// An error may hide a success: a reply that was lost and asked for again finds the old name gone. So the names
+    /// decide and not the error.
+    pub(crate) fn swap(&self, from: &str, to: &str) -> Result<bool> {
+        let (from, to) = (self.path.join(from), self.path.join(to));
+        let mut tries = 0;
+        loop {
+            let error = match fs::rename(&from, &to) {
+                Ok(()) => return Ok(true),
+                Err(error) => error,
+            };
+            if !is_passing(&error) || crate::mutation::off("lost-replies") {
+                return match error.kind() {
+                    ErrorKind::NotFound => Ok(false),
+                    _ => Err(refused(&self.path, "changing the token", error)),
+                };
+            }
+            if exists(&to) {
+                return Ok(true);
+            }
+            let gone = fs::symlink_metadata(&from).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+            if gone {
+                return Ok(false);
+            }
+            tries += 1;
+            if tries > RETRIES {
+                return Err(refused(&self.path, "changing the token", error));
+            }
+            thread::sleep(Duration::from_millis(1 << tries));
+        }
+    }
+
+    /// Builds the directory aside, with one token in it.
+    pub(crate) fn prepare(&self, token: &Token, stale_timeout: Duration) -> Result<Aside> {
+        let aside = Aside { path: self.aside("new"), target: self.path.clone() };
+        self.build(&aside.path, token, stale_timeout)
+            .map_err(|source| refused(&self.path, "creating it", source))?;
+        Ok(aside)
+    }
+
+    fn build(&self, aside: &Path, token: &Token, stale_timeout: Duration) -> io::Result<()> {
+        let (directories, files) = if self.shared { (0o777, 0o666) } else { (0o700, 0o600) };
+        let make = |path: &Path| {
+            DirBuilder::new().mode(0o700).create(path)?;
+            fs::set_permissions(path, Permissions::from_mode(directories))
+        };
+        make(aside)?;
+        make(&aside.join(QUEUE))?;
+        let takeover = stale_timeout.clamp(SHORTEST_TAKEOVER, LONGEST_TAKEOVER).as_secs_f64();
+        for name in [token.to_string(), format!("p.{VERSION}"), format!("t.{takeover}")] {
+            let file = File::create_new(aside.join(name))?;
+            file.set_permissions(Permissions::from_mode(files))?;
+        }
+        File::open(aside)?.sync_all()
+    }
+
+    /// Puts a token where there is none: the last step of a repair.
+    pub(super) fn put(&self, token: &Token) -> Result<()> {
+        let put = || {
+            let file = File::create_new(self.path.join(token.to_string()))?;
+            file.set_permissions(Permissions::from_mode(if self.shared { 0o666 } else { 0o600 }))?;
+            File::open(&self.path)?.sync_all()
+        };
+        put().map_err(|source| refused(&self.path, "putting a token into it", source))
+    }
+
+    /// Takes the directory away from its path, with all that is in it.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let failed = |source| refused(&self.path, "removing it", source);
+        let aside = self.aside("old");
+        fs::rename(&self.path, &aside).map_err(failed)?;
+        if let Some(parent) = self.path.parent() {
+            sync_directory(parent)?;
+        }
+        fs::remove_dir_all(&aside).map_err(failed)
+    }
+
+    /// Removes the file `name`, if it is still there.
+    pub(super) fn discard(&self, name: &str) {
+        let _ = fs::remove_file(self.path.join(name));
+    }
+
+    /// Creates the empty file `name` for everybody to remove.
+    pub(super) fn mark(&self, name: &str) {
+        let _ = File::create_new(self.path.join(name));
+    }
+
+    /// Shows a purge of old files that the directory is in use.
+    pub(super) fn touch(&self, token: &str) {
+        for name in fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.file_name()) {
+            let ours = name.to_str().is_some_and(|name| name == token || name.starts_with(['p', 't']));
+            if ours && let Ok(file) = File::options().write(true).open(self.path.join(&name)) {
+                let _ = file.set_modified(std::time::SystemTime::now());
+            }
+        }
+    }
+
+    /// How long ago the file `name` was last touched, by the wall clocks of two nodes: good enough for housekeeping.
+    pub(super) fn age(&self, name: &str) -> Option<Duration> {
+        fs::metadata(self.path.join(name)).ok()?.modified().ok()?.elapsed().ok()
+    }
+
+    /// A name beside the directory that tells which process made it, so that it is swept if that process dies.
+    fn aside(&self, kind: &str) -> PathBuf {
+        let random: u64 = rand::rng().random();
+        self.path.with_file_name(format!("{}{kind}{random:016x}", scratch::copy_prefix()))
+    }
+}
+
+/// A lock directory that has not got its name yet; removed when dropped before that.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    path: PathBuf,
+    target: PathBuf,
+}
+
+impl Aside {
+    /// Gives the directory its name. `false` if the name is taken: by another's directory, or by a lock file of the
+    /// other protocol.
+    pub(crate) fn publish(&self) -> Result<bool> {
+        match fs::rename(&self.path, &self.target) {
+            Ok(()) => {}
+            Err(error) if is_taken(&error) => return Ok(false),
+            Err(source) => return Err(refused(&self.target, "creating it", source)),
+        }
+        if let Some(parent) = self.target.parent() {
+            sync_directory(parent)?;
+        }
+        Ok(true)
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Numbers that no earlier directory at this path has used.
+pub(crate) fn fresh_count() -> Count {
+    // Room for as many transitions as there will ever be, in fewer digits.
+    let random = || rand::rng().random::<u64>() >> 16;
+    Count { fence: random(), generation: random() }
+}
+
+/// An error after which the operation may or may not have happened.
+fn is_passing(error: &io::Error) -> bool {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    matches!(
+        errno,
+        Errno::ENOENT
+            | Errno::ESTALE
+            | Errno::EIO
+            | Errno::EINTR
+            | Errno::ETIMEDOUT
+            | Errno::EREMOTEIO
+            | Errno::EAGAIN
+    )
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    matches!(errno, Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR)
+}
+
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+fn takeover_from(seconds: &str) -> Duration {
+    let parsed = seconds.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    parsed.unwrap_or(LONGEST_TAKEOVER).clamp(SHORTEST_TAKEOVER, LONGEST_TAKEOVER)
+}

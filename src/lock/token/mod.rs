@@ -1,0 +1,189 @@
+//! The token lock: a directory with one file in it, whose name is the whole state.
+//!
+//! Every transition is one `rename` from a name that is used once in all time, so that exactly one caller succeeds and
+//! whoever was paused and goes on with an old name finds it gone. Nothing is written into files: there are no torn or
+//! unreadable lock files, and a full disk does not matter to the lock. `docs/design.md` says why each step is there;
+//! `tests/rust/lock_model.rs` checks all interleavings of them.
+
+mod directory;
+mod held;
+mod name;
+mod owner;
+mod repair;
+mod waiters;
+
+use std::time::Duration;
+
+pub(crate) use directory::{Directory, fresh_count};
+pub(crate) use held::Held;
+pub(crate) use name::{Count, Flags, Hold, Token};
+pub(crate) use owner::{Owner, my_random};
+pub(crate) use repair::repair;
+
+use self::directory::Scan;
+pub(crate) use waiters::read_mark;
+
+use self::waiters::{Courtesy, LONG_WAIT, Mark};
+use super::stale::Watch;
+use super::wait::Wait;
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::mutation;
+
+/// Looks that find no token, or two, count as damage after so many of them.
+const LOOKS_BEFORE_DAMAGE: u32 = 10;
+
+/// A tenure's token, and what its holder has to do before anything else.
+#[derive(Debug)]
+pub(crate) struct Acquired {
+    pub(crate) held: Held,
+    /// It was taken from a holder that had not released it.
+    pub(crate) taken_over: bool,
+}
+
+/// How a token is asked for.
+pub(crate) struct Request<'a> {
+    pub(crate) directory: &'a Directory,
+    /// Take a held token over without waiting for its holder's silence.
+    pub(crate) by_force: bool,
+}
+
+impl Request<'_> {
+    /// Takes the token; `None` where the directory is gone, so that the store is locked by the other protocol now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LockTimeout`] names the holder; [`Error::LockDamaged`], [`Error::LockVersion`], [`Error::Lock`] where
+    /// no waiting helps; [`Error::Interrupted`].
+    pub(crate) fn acquire(&self, wait: &mut Wait<'_>) -> Result<Option<Acquired>> {
+        let mut watch: Option<Watch<String>> = None;
+        let mut damage = Damage::default();
+        let mut mark = Mark::new(self.directory);
+        let mut courtesy = Courtesy::default();
+        let mut extended = false;
+        loop {
+            let began = clock::since_boot();
+            let Some(scan) = self.directory.scan()? else { return Ok(None) };
+            let ended = clock::since_boot();
+            let watch = watch.get_or_insert_with(|| Watch::new(scan.takeover));
+            let Some((name, token)) = damage.the_token(self.directory, &scan, ended)? else {
+                watch.forget();
+                wait.pause_shortly()?;
+                continue;
+            };
+            match &token {
+                Token::Free(count) => {
+                    watch.forget();
+                    if courtesy.lets_others_first(self.directory, *count, &scan, wait)? {
+                        continue;
+                    }
+                    if let Some(acquired) = self.take(&name, &token, &scan)? {
+                        Courtesy::taken(self.directory, &acquired.held);
+                        return Ok(Some(acquired));
+                    }
+                }
+                Token::Held(hold) => {
+                    // This process holds nothing: its own name was left by a tenure of which it never heard the end.
+                    let mine = hold.owner.is_me();
+                    let stale = watch.observe(name.clone(), began, ended);
+                    if mine || stale || self.by_force || hold.owner.is_provably_dead() {
+                        if let Some(acquired) = self.take(&name, &token, &scan)? {
+                            return Ok(Some(acquired));
+                        }
+                        continue;
+                    }
+                    wait.report(&hold.owner.process);
+                    if wait.elapsed() > LONG_WAIT {
+                        mark.renew(wait.elapsed());
+                        wait.hurry();
+                    }
+                    if wait.is_over() {
+                        // Not sent away just before the lock becomes stale.
+                        if extended || !watch.is_nearly_over() {
+                            return Err(self.timed_out(wait.elapsed(), hold, scan.takeover));
+                        }
+                        extended = true;
+                        wait.extend_to(wait.elapsed() + scan.takeover.mul_f64(1.25) + Duration::from_secs(1));
+                    }
+                }
+            }
+            if wait.is_over() && !extended && matches!(token, Token::Free(_)) {
+                let holder = "others that came and went".to_owned();
+                let path = self.directory.path.clone();
+                return Err(Error::LockTimeout { path, waited: wait.elapsed(), holder });
+            }
+            wait.pause()?;
+        }
+    }
+
+    /// One attempt to make the token in the state `seen`, named `name`, ours.
+    fn take(&self, name: &str, seen: &Token, scan: &Scan) -> Result<Option<Acquired>> {
+        let (flags, taken_over) = match seen {
+            Token::Free(_) => (Flags::default(), false),
+            Token::Held(hold) => (inherited(hold), true),
+        };
+        let began = clock::since_boot();
+        let count = seen.count().next_generation();
+        let hold = Hold { count, beat: 0, flags, owner: Owner::me() };
+        let won = self.directory.swap(name, &Token::Held(hold.clone()).to_string())?;
+        Ok(won.then(|| Acquired { held: Held::of(self.directory, hold, scan.takeover, began), taken_over }))
+    }
+
+    fn timed_out(&self, waited: Duration, hold: &Hold, takeover: Duration) -> Error {
+        let silent = if waited < takeover && !hold.owner.process.is_here() {
+            format!(
+                " (a holder that died on another node is replaced after {:.0} s of silence; this call waited less)",
+                takeover.as_secs_f64()
+            )
+        } else {
+            String::new()
+        };
+        let holder = format!("{} of user {}{silent}", hold.owner.process, hold.owner.user());
+        Error::LockTimeout { path: self.directory.path.clone(), waited, holder }
+    }
+}
+
+/// What a holder that took the token from `theirs` must know.
+fn inherited(theirs: &Hold) -> Flags {
+    let Flags { half_written, must_fence } = theirs.flags;
+    // Its own descriptors are closed: they are before a tenure ends, however it ends.
+    let ended = theirs.owner.is_me() || theirs.owner.is_provably_dead();
+    Flags {
+        half_written: half_written && !mutation::off("inherit-half-written"),
+        must_fence: (must_fence || (half_written && !ended)) && !mutation::off("must-fence"),
+    }
+}
+
+/// Looks that saw no token, or several. A rename that is under way can look like that; damage goes on.
+#[derive(Default)]
+struct Damage {
+    since: Option<Duration>,
+    looks: u32,
+}
+
+impl Damage {
+    fn the_token(
+        &mut self,
+        directory: &Directory,
+        scan: &Scan,
+        now: Duration,
+    ) -> Result<Option<(String, Token)>> {
+        let why = match scan.tokens.as_slice() {
+            [name] => match Token::parse(name) {
+                Some(token) => {
+                    *self = Self::default();
+                    return Ok(Some((name.clone(), token)));
+                }
+                None => format!("it has a token that this version cannot read: {name}"),
+            },
+            [] => "its token is gone".to_owned(),
+            several => format!("it has {} tokens", several.len()),
+        };
+        self.looks += 1;
+        let since = *self.since.get_or_insert(now);
+        if now.saturating_sub(since) >= scan.takeover / 8 && self.looks >= LOOKS_BEFORE_DAMAGE {
+            return Err(Error::LockDamaged { path: directory.path.clone(), why });
+        }
+        Ok(None)
+    }
+}

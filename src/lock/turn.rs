@@ -1,0 +1,345 @@
+//! A tenure of the token lock, step by step. The order of the steps is the protocol: each of them changed gives a
+//! counterexample in the model (`tests/rust/lock_model.rs`).
+
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::kept::Connected;
+use super::tenure::{Access, Hold, Place, Tenure};
+use super::token::{Acquired, Count, Flags, Held, Request};
+use super::wait::Wait;
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::mutation;
+use crate::notices;
+use crate::storage::connection;
+use crate::storage::fence::{self, Fenced, Source};
+use crate::storage::vfs::guard::{Cover, Files, Guard, is_cold};
+
+/// Between two renewals while this process waits for a stopped writer's lease to end.
+const SLICE: Duration = Duration::from_millis(20);
+
+/// One tenure that has the token.
+pub(super) struct Turn<'a> {
+    place: &'a Place,
+    held: Arc<Mutex<Held>>,
+    taken_over: bool,
+    /// This tenure has renewed the token with W after it opened its files: they belong to it, and it may write.
+    writing: Arc<AtomicBool>,
+    /// Pages may be half-written, or a writer is not fenced off: the token must not be released like that.
+    unfinished: bool,
+    connected: Option<Connected>,
+}
+
+/// What the files of a connection know of its tenure.
+struct Lease {
+    held: Arc<Mutex<Held>>,
+    writing: Arc<AtomicBool>,
+}
+
+impl Cover for Lease {
+    fn keep(&mut self) -> bool {
+        lock(&self.held).keep().is_ok()
+    }
+
+    fn may_write(&self) -> bool {
+        self.writing.load(Ordering::Relaxed) && !lock(&self.held).is_lost()
+    }
+}
+
+/// Never contended: a tenure is one thread's.
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Turn<'a> {
+    /// Takes the token; `None` where the store is not sealed.
+    pub(super) fn begin(place: &'a Place, wait: &mut Wait<'_>) -> Result<Option<Self>> {
+        Self::begin_with(place, wait, false)
+    }
+
+    /// The same, from whoever holds it with `by_force`.
+    pub(super) fn begin_with(place: &'a Place, wait: &mut Wait<'_>, by_force: bool) -> Result<Option<Self>> {
+        let directory = place.directory();
+        let Some(acquired) = (Request { directory: &directory, by_force }).acquire(wait)? else {
+            return Ok(None);
+        };
+        let Acquired { held, taken_over } = acquired;
+        let unfinished = !held.flags().none();
+        Ok(Some(Self {
+            place,
+            held: Arc::new(Mutex::new(held)),
+            taken_over,
+            writing: Arc::default(),
+            unfinished,
+            connected: None,
+        }))
+    }
+
+    /// Opens, fences and recovers as far as needed, then does `work`, then releases.
+    pub(super) fn run<T>(
+        mut self,
+        access: Access,
+        wait: &mut Wait<'_>,
+        work: &mut dyn FnMut(&Tenure<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let outcome = self.prepare(access, wait).and_then(|()| {
+            let connected = self.connected.as_ref().ok_or_else(|| self.lost())?;
+            work(&Tenure { connection: &connected.connection, hold: Hold::Token(&self.held) })
+        });
+        self.leave(outcome)
+    }
+
+    /// Does `work`, which puts another database at the path.
+    pub(super) fn replace<T>(mut self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let outcome = self.revoke().and_then(|()| work());
+        if outcome.is_ok() {
+            // Whatever others have open is not what is there now, and needs neither fence nor recovery.
+            let count = lock(&self.held).count().next_fence();
+            self.renew(Flags::default(), count)?;
+            self.unfinished = false;
+        }
+        self.release(outcome)
+    }
+
+    /// Replaces the database by the one at `backup`, as a fence would replace it by its copy.
+    pub(super) fn restore(mut self, backup: &std::path::Path) -> Result<()> {
+        let outcome = self.revoke().and_then(|()| {
+            match self.replace_files(Source::File(backup))? {
+                Fenced::Replaced(..) => {}
+                Fenced::Refused(why) => {
+                    let path = self.place.db_path.clone();
+                    return Err(Error::CannotReplace { path, why });
+                }
+            }
+            let count = lock(&self.held).count().next_fence();
+            self.renew(Flags::default(), count)?;
+            self.unfinished = false;
+            Ok(())
+        });
+        self.release(outcome)
+    }
+
+    /// The last tenure of the token lock: leaves the store whole and open to the other protocol.
+    pub(super) fn unseal(mut self, wait: &Wait<'_>) -> Result<()> {
+        let outcome = self.prepare(Access::Write, wait);
+        let finished = outcome.is_ok() && self.connected.take().is_none_or(|connected| connected.guard.end());
+        if !finished {
+            self.unfinished = true;
+            return self.release(outcome);
+        }
+        // Left behind, an empty journal of another user keeps originals out of sticky directories.
+        let outcome = connection::remove_journal(&self.place.db_path);
+        if outcome.is_err() {
+            return self.release(outcome);
+        }
+        lock(&self.held).keep()?;
+        self.place.directory().remove()
+    }
+
+    fn prepare(&mut self, access: Access, wait: &Wait<'_>) -> Result<()> {
+        self.revoke()?;
+        let path = &self.place.db_path;
+        let Count { fence, .. } = lock(&self.held).count();
+        // A taker opens by path even under an equal number: a dead predecessor may have given its copy the name
+        // without living to raise the number.
+        let kept = if self.taken_over && !mutation::off("taker-reopens") {
+            None
+        } else {
+            self.place.kept.take(fence)
+        };
+        let (mut connected, mut files, mut journal) = (None, None, None);
+        match kept {
+            Some(kept) => {
+                journal =
+                    Some(kept.guard.with_database(|database| connection::open_journal(path, database))?);
+                connected = Some(kept);
+            }
+            None => files = Some(connection::open_files(path)?),
+        }
+        let flags = lock(&self.held).flags();
+        if flags.must_fence
+            && let Some(fenced) = self.fence(wait)?
+        {
+            (connected, files, journal) = (None, Some(fenced), None);
+        }
+        if let Some(files) = &mut files {
+            journal = files.journal.take();
+        }
+        let journal = journal.ok_or_else(|| self.lost())?;
+        // A file server that lost its latest renames may show a free token beside a hot journal.
+        let hot = !is_cold(&journal).map_err(Error::io(path, "reading the journal of"))?;
+        self.unfinished |= hot;
+        let writes = access == Access::Write || self.unfinished;
+        if writes && !mutation::off("renew-before-recovery") {
+            self.renew_writing(true)?;
+        }
+        self.open(connected, files, journal)?;
+        if writes {
+            self.recover()?;
+            self.unfinished = false;
+        }
+        if writes && access == Access::Read {
+            // Readers without the lock accept a token that is held for reading.
+            self.renew_writing(false)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the copies of earlier holders, so that none of them can become the database any more.
+    fn revoke(&self) -> Result<()> {
+        if self.taken_over { fence::revoke(&self.place.db_path) } else { Ok(()) }
+    }
+
+    /// Shuts out whoever held the token before and may still live. Answers the new files; `None` if the old ones stay.
+    fn fence(&mut self, wait: &Wait<'_>) -> Result<Option<Files>> {
+        let fenced = self.replace_files(Source::Live)?;
+        let path = self.place.db_path.display();
+        let files = match fenced {
+            Fenced::Replaced(files, complaint) => {
+                if let Some(complaint) = complaint {
+                    notices::put(format!(
+                        "{path}: after a holder was taken over, SQLite complains: {complaint}"
+                    ));
+                }
+                Some(files)
+            }
+            Fenced::Refused(why) => {
+                self.outwait(wait)?;
+                notices::put(format!(
+                    "{path}: a silent holder was taken over without a fence, because the database cannot be replaced \
+                     here ({why}); had it only been stopped, it may damage the store when it goes on: run \
+                     tirastore verify"
+                ));
+                None
+            }
+        };
+        // Raised in either case: connections that others keep may be of either file.
+        let count = lock(&self.held).count();
+        let count = if mutation::off("raise-fence-number") { count } else { count.next_fence() };
+        let half_written = lock(&self.held).flags().half_written;
+        self.renew(Flags { half_written, must_fence: false }, count)?;
+        Ok(files)
+    }
+
+    fn replace_files(&self, source: Source<'_>) -> Result<Fenced> {
+        let generation = lock(&self.held).count().generation;
+        fence::replace(&self.place.db_path, generation, source, &mut || lock(&self.held).keep())
+    }
+
+    /// Lets a second takeover time pass: what a stopped writer had on its way has arrived by then.
+    fn outwait(&self, wait: &Wait<'_>) -> Result<()> {
+        let until = clock::since_boot() + lock(&self.held).takeover();
+        while clock::since_boot() < until {
+            wait.check()?;
+            lock(&self.held).keep()?;
+            thread::sleep(SLICE);
+        }
+        Ok(())
+    }
+
+    fn renew_writing(&mut self, writing: bool) -> Result<()> {
+        let (count, flags) = {
+            let held = lock(&self.held);
+            (held.count(), Flags { half_written: writing, ..held.flags() })
+        };
+        self.renew(flags, count)?;
+        self.writing.store(writing, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn renew(&mut self, flags: Flags, count: Count) -> Result<()> {
+        lock(&self.held).renew(flags, count)
+    }
+
+    /// Ties a connection to this tenure.
+    fn open(&mut self, kept: Option<Connected>, files: Option<Files>, journal: File) -> Result<()> {
+        let path = &self.place.db_path;
+        let lease = Box::new(Lease { held: Arc::clone(&self.held), writing: Arc::clone(&self.writing) });
+        let fence = lock(&self.held).count().fence;
+        match (kept, files) {
+            (Some(kept), _) => {
+                kept.guard.begin(lease, journal);
+                self.connected = Some(kept);
+            }
+            (None, Some(files)) => {
+                let guard = Guard::new(path, files);
+                guard.begin(lease, journal);
+                let connection = connection::open_guarded(path, &guard);
+                let connection = connection.map_err(|error| explain(&guard, error));
+                let connected = Connected::new(connection?, guard, fence);
+                let set_up = connection::set_up_guarded(&connected.connection, path);
+                self.connected = Some(connected);
+                set_up?;
+            }
+            (None, None) => return Err(self.lost()),
+        }
+        Ok(())
+    }
+
+    /// Lets SQLite roll back what a dead writer left: it does so on the way to its first look.
+    fn recover(&self) -> Result<()> {
+        let Some(connected) = &self.connected else { return Err(self.lost()) };
+        connection::look(&connected.connection, &self.place.db_path)
+    }
+
+    /// The end of every tenure that had a connection.
+    fn leave<T>(mut self, outcome: Result<T>) -> Result<T> {
+        let Some(connected) = self.connected.take() else { return self.release(outcome) };
+        let outcome = outcome.map_err(|error| explain(&connected.guard, error));
+        let idle = connected.connection.is_autocommit();
+        let clean = connected.guard.end() && idle;
+        let poisoned = connected.guard.is_poisoned();
+        self.unfinished |= !clean;
+        if poisoned || self.unfinished || !self.place.coherent {
+            // Closed before the release: on a file system that is not coherent no page may be kept, and no descriptor
+            // of a tenure that has failed may live on.
+            drop(connected);
+            return self.release(outcome);
+        }
+        let keep = outcome.is_ok();
+        let place = self.place;
+        let released = self.release(outcome)?;
+        if keep {
+            place.kept.put(connected);
+        }
+        Ok(released)
+    }
+
+    fn release<T>(self, outcome: Result<T>) -> Result<T> {
+        let lost = self.lost();
+        if lock(&self.held).is_lost() {
+            return Err(lost);
+        }
+        if self.unfinished && !mutation::off("never-release-unfinished") {
+            // Whoever comes next recovers, and fences: what of this tenure is still on its way is not known.
+            let count = lock(&self.held).count();
+            let _ = lock(&self.held).renew(Flags { half_written: true, must_fence: true }, count);
+            return outcome.and(Err(lost));
+        }
+        let Ok(held) = Arc::try_unwrap(self.held) else { return Err(lost) };
+        let held = held.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let released = held.release();
+        // Without a release the transaction was committed, or not: nobody knows until it is asked for.
+        outcome.and_then(|value| released.map(|()| value))
+    }
+
+    fn lost(&self) -> Error {
+        Error::LockLost { path: self.place.lock_path() }
+    }
+}
+
+/// The system's own error where SQLite only knows that there was one; a database that was replaced is a lost tenure.
+fn explain(guard: &Guard, error: Error) -> Error {
+    let failure = guard.take_failure();
+    match (error, failure) {
+        (Error::Sqlite { path, source, .. }, _) if connection::was_replaced(&source) => {
+            Error::LockLost { path }
+        }
+        (Error::Sqlite { path, action, .. }, Some(source)) => Error::Io { path, action, source },
+        (error, _) => error,
+    }
+}

@@ -1,0 +1,236 @@
+//! What a connection's files ask before they touch the disk: is this process still inside?
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The tenure that covers a connection, as far as its files need to know it.
+pub(crate) trait Cover: Send {
+    /// Renews the lease if it is older than it may be. `false`: the lock is lost, nothing may be touched any more.
+    fn keep(&mut self) -> bool;
+
+    /// Has the tenure shown, after it opened its files, that it is inside and may write?
+    fn may_write(&self) -> bool;
+}
+
+/// The database file and its journal, opened by path at one moment.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) database: File,
+    /// `None` for a connection that only reads.
+    pub(crate) journal: Option<File>,
+}
+
+/// One connection's files, its tenure, and what went wrong.
+pub(crate) struct Guard {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+struct State {
+    database: File,
+    journal: Option<File>,
+    /// A journal header was written by the running transaction, so that it may be written again.
+    own_header: bool,
+    cover: Option<Box<dyn Cover>>,
+    poisoned: bool,
+    failure: Option<io::Error>,
+}
+
+thread_local! {
+    /// The connection of this thread's tenure. A thread has one at a time.
+    static ACTIVE: RefCell<Option<Arc<Guard>>> = const { RefCell::new(None) };
+}
+
+/// Bytes of a journal's header that say what is in it.
+const JOURNAL_HEADER: usize = 28;
+
+/// The connection of this thread's tenure.
+pub(super) fn active() -> Option<Arc<Guard>> {
+    ACTIVE.with_borrow(Clone::clone)
+}
+
+/// What a file wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Touch {
+    Read,
+    Write,
+}
+
+/// Refused: the tenure is over, or never began.
+#[derive(Debug)]
+pub(super) struct Refused;
+
+/// Which of the two files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Database,
+    Journal,
+}
+
+impl Guard {
+    pub(crate) fn new(path: &Path, files: Files) -> Arc<Self> {
+        let Files { database, journal } = files;
+        let state =
+            State { database, journal, own_header: false, cover: None, poisoned: false, failure: None };
+        Arc::new(Self { path: path.to_path_buf(), state: Mutex::new(state) })
+    }
+
+    /// Never contended: a connection is used by one thread at a time.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on the files belong to a tenure of this thread, with the journal that it opened.
+    pub(crate) fn begin(self: &Arc<Self>, cover: Box<dyn Cover>, journal: File) {
+        ACTIVE.set(Some(Arc::clone(self)));
+        let mut state = self.state();
+        state.cover = Some(cover);
+        state.journal = Some(journal);
+        state.own_header = false;
+        state.failure = None;
+    }
+
+    /// The tenure's last look at its files: `true` if no transaction is unfinished, so that the lock may be released.
+    pub(crate) fn end(&self) -> bool {
+        ACTIVE.set(None);
+        let mut state = self.state();
+        state.cover = None;
+        let clean = state.journal.take().is_some_and(|journal| is_cold(&journal).unwrap_or(false));
+        clean && !state.poisoned
+    }
+
+    /// The system's own error behind SQLite's last one.
+    pub(crate) fn take_failure(&self) -> Option<io::Error> {
+        self.state().failure.take()
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.state().poisoned
+    }
+
+    /// Called by long computations that touch no file: keeps the lease.
+    pub(crate) fn keep(&self) -> bool {
+        self.state().check(Touch::Read).is_ok()
+    }
+
+    /// Does `work` to the database's descriptor, for what is not reading or writing.
+    pub(crate) fn with_database<T>(&self, work: impl FnOnce(&File) -> T) -> T {
+        work(&self.state().database)
+    }
+
+    /// The first bytes of the database file.
+    pub(crate) fn header(&self) -> io::Result<[u8; 100]> {
+        let mut header = [0; 100];
+        self.state().database.read_exact_at(&mut header, 0)?;
+        Ok(header)
+    }
+
+    /// Does the path lead to another file by now?
+    pub(crate) fn has_moved(&self) -> bool {
+        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let opened = self.state().database.metadata().map(identity).ok();
+        opened.is_none() || std::fs::metadata(&self.path).map(identity).ok() != opened
+    }
+
+    /// May a dead writer's journal be rolled back by this connection?
+    pub(super) fn may_recover(&self) -> bool {
+        let state = self.state();
+        !state.poisoned && state.cover.as_ref().is_some_and(|cover| cover.may_write())
+    }
+
+    pub(super) fn has_journal(&self) -> bool {
+        self.state().journal.is_some()
+    }
+
+    /// Does `work` to one of the files, if the tenure still covers it.
+    pub(super) fn touch<T>(
+        &self,
+        which: Which,
+        touch: Touch,
+        work: impl FnOnce(&File) -> io::Result<T>,
+    ) -> Result<T, Failure> {
+        let mut state = self.state();
+        state.check(touch).map_err(|Refused| Failure::Refused)?;
+        let file = match which {
+            Which::Database => Some(&state.database),
+            Which::Journal => state.journal.as_ref(),
+        };
+        let outcome = work(file.ok_or(Failure::Refused)?);
+        outcome.map_err(|error| {
+            let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            state.failure = Some(error);
+            if full { Failure::Full } else { Failure::Disk }
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Ends the transaction whose journal this is, durably.
+    pub(super) fn end_journal(&self) -> Result<(), Failure> {
+        self.write_journal(&[0; JOURNAL_HEADER], 0)?;
+        self.touch(Which::Journal, Touch::Write, File::sync_data)
+    }
+
+    /// Writes into the journal. Its header is refused over that of a dead writer's journal, which nobody has rolled
+    /// back yet: the database's only way back would be gone.
+    pub(super) fn write_journal(&self, bytes: &[u8], offset: u64) -> Result<(), Failure> {
+        if offset == 0 {
+            let foreign = {
+                let state = self.state();
+                let cold = state.journal.as_ref().is_some_and(|journal| is_cold(journal).unwrap_or(false));
+                !state.own_header && !cold
+            };
+            // Zeroes end a transaction, whoever began it: rolled back or committed.
+            let ends = bytes.first() == Some(&0);
+            if foreign && !ends && !crate::mutation::off("keep-foreign-journal") {
+                return Err(Failure::Refused);
+            }
+            self.state().own_header = !ends;
+        }
+        self.touch(Which::Journal, Touch::Write, |file| file.write_all_at(bytes, offset))
+    }
+}
+
+impl State {
+    fn check(&mut self, touch: Touch) -> Result<(), Refused> {
+        if self.poisoned {
+            return Err(Refused);
+        }
+        match (&mut self.cover, touch) {
+            // A reader without the lock.
+            (None, Touch::Read) => Ok(()),
+            (None, Touch::Write) => Err(Refused),
+            (Some(cover), touch) => {
+                if touch == Touch::Write && !cover.may_write() {
+                    return Err(Refused);
+                }
+                if cover.keep() {
+                    return Ok(());
+                }
+                self.poisoned = true;
+                Err(Refused)
+            }
+        }
+    }
+}
+
+/// Why a file operation did not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    Refused,
+    Full,
+    Disk,
+}
+
+/// SQLite's rule: a journal whose first byte is 0, or that is empty, is nobody's.
+pub(crate) fn is_cold(journal: &File) -> io::Result<bool> {
+    let mut first = [0];
+    let length = journal.read_at(&mut first, 0)?;
+    Ok(length == 0 || first[0] == 0)
+}

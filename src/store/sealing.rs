@@ -1,0 +1,63 @@
+//! A store and its lock, for those who look after it.
+
+use std::path::Path;
+
+use super::Store;
+use super::open::{Options, place_of, resolve};
+use crate::error::{Error, Result};
+use crate::lock::{self, Interrupt, LockInfo};
+use crate::storage::{connection, schema};
+
+impl Store {
+    /// How the store is locked just now.
+    pub fn lock_info(&self) -> Result<LockInfo> {
+        self.check_open()?;
+        lock::info(&self.place)
+    }
+
+    /// Seals the store: from here on clients of the original cannot enter. `false` if it was sealed.
+    pub fn seal(&self, interrupt: &dyn Interrupt) -> Result<bool> {
+        self.check_open()?;
+        self.check_writes()?;
+        lock::seal(&self.place, interrupt)
+    }
+
+    /// Opens a sealed store to clients of the original, which must happen while nobody uses it. `false` if it was open.
+    pub fn unseal(&self, interrupt: &dyn Interrupt) -> Result<bool> {
+        self.check_open()?;
+        self.check_writes()?;
+        lock::unseal(&self.place, interrupt)
+    }
+
+    /// Replaces all of the store by what is in `backup`. Who has it open sees the new content from the next call on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAStore`] where `backup` is none, [`Error::CannotReplace`], and those of writing.
+    pub fn restore(&self, backup: &Path, interrupt: &dyn Interrupt) -> Result<()> {
+        self.check_open()?;
+        self.check_writes()?;
+        let backup = resolve(backup)?;
+        if backup == self.db_path() {
+            let text = format!("backup is the store itself: {}", backup.display());
+            return Err(Error::InvalidArgument(text));
+        }
+        schema::check(&connection::open_immutable(&backup)?, &backup)?;
+        lock::restore(&self.place, &backup, interrupt)
+    }
+}
+
+/// How the store at `options.db_path` is locked, without opening it.
+pub fn lock_info(options: &Options) -> Result<LockInfo> {
+    lock::info(&place_of(options)?)
+}
+
+/// Takes the lock of a store from whoever holds it, without opening the store first.
+pub fn break_lock(options: &Options, interrupt: &dyn Interrupt) -> Result<()> {
+    lock::break_lock(&place_of(options)?, interrupt)
+}
+
+/// Mends a lock directory whose token is lost; all clients must be stopped. Answers what was wrong.
+pub fn repair_lock(options: &Options, interrupt: &dyn Interrupt) -> Result<Option<String>> {
+    lock::repair(&place_of(options)?, interrupt)
+}
