@@ -13,7 +13,7 @@ pub(crate) const fn off(_name: &str) -> bool {
 }
 
 #[cfg(any(test, feature = "mutations"))]
-pub use switches::{off, without};
+pub use switches::{off, switch_off, without};
 
 #[cfg(any(test, feature = "mutations"))]
 mod switches {
@@ -28,6 +28,11 @@ mod switches {
     #[must_use]
     pub fn off(name: &str) -> bool {
         OFF.with_borrow(|set| set.contains(name))
+    }
+
+    /// Switches the mechanism called `name` off for the rest of this thread's life.
+    pub fn switch_off(name: &str) {
+        OFF.with_borrow_mut(|set| set.insert(name.to_owned()));
     }
 
     /// Runs `body` in this thread with the mechanism called `name` switched off.
