@@ -29,13 +29,16 @@ from tirastore.schedules import (
     validate_schedule,
 )
 from tirastore.store import TiraStore
+from tirastore.verification import Finding, VerifyReport
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Finding",
     "LookupResult",
     "Measurement",
     "TiraStore",
+    "VerifyReport",
     "make_key",
     "make_program_hash",
     "normalize_program",

@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyList};
 
 use super::blocking::blocking;
 use super::convert::{self, borrow, dialect, field, in_batch, not_text, schedule_entry, seconds};
-use super::rows::{Damaged, Found, ProgramFields, found, program_fields, row_dict};
+use super::rows::{Damaged, Found, ProgramFields, Verified, found, program_fields, row_dict, verified};
 use crate::error::{Error, Result};
 use crate::measurement::Measurement;
 use crate::storage::export::Format;
@@ -332,8 +332,20 @@ impl Store {
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted by value
-    fn backup(&self, py: Python<'_>, backup_path: Option<PathBuf>) -> PyResult<PathBuf> {
-        blocking(py, |interrupt| self.core.backup(backup_path.as_deref(), interrupt))
+    fn backup(&self, py: Python<'_>, backup_path: Option<PathBuf>, verify: bool) -> PyResult<PathBuf> {
+        let target = backup_path.as_deref();
+        blocking(py, |interrupt| {
+            if verify {
+                self.core.backup_verified(target, interrupt)
+            } else {
+                self.core.backup(target, interrupt)
+            }
+        })
+    }
+
+    /// Numbers of programs and records, and what is wrong with them.
+    fn verify(&self, py: Python<'_>) -> PyResult<Verified> {
+        blocking(py, |interrupt| self.core.verify(interrupt).map(verified))
     }
 
     /// The file that was written, and the number of damaged records in it.

@@ -12,3 +12,4 @@ pub mod result_json;
 pub mod schema;
 pub mod sharing;
 pub mod summary;
+pub mod verify;

@@ -8,7 +8,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use super::{column, result_json};
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::identity::key;
 use crate::measurement::Outcome;
+use crate::mutation;
 
 /// A stored measurement, undecoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,10 +82,17 @@ impl Record {
     /// [`Error::CorruptRecord`] where it cannot be decoded.
     pub fn outcome(&self) -> Result<Outcome> {
         let corrupt = |cause| Error::CorruptRecord { key: self.key.clone(), cause };
-        match self.damaged_column {
-            Some(column) => Err(corrupt(format!("its column {column} holds no text"))),
-            None => result_json::decode(&self.result_json).map_err(corrupt),
+        if let Some(column) = self.damaged_column {
+            return Err(corrupt(format!("its column {column} holds no text")));
         }
+        // A key names program and schedule: a changed schedule would pass its times off as another one's.
+        let names_another = key::make_key(&self.program_hash, &self.schedule).as_str() != self.key;
+        if names_another && !mutation::off("read-checks-keys") {
+            return Err(corrupt(
+                "its program and schedule have another key: one of them was changed".to_owned(),
+            ));
+        }
+        result_json::decode(&self.result_json).map_err(corrupt)
     }
 }
 
@@ -297,7 +306,7 @@ pub fn keys(connection: &Connection, path: &Path, page: Page<'_>) -> Result<Vec<
              ORDER BY creation_date, rowid LIMIT ?3 OFFSET ?4",
         )
         .and_then(|mut select| {
-            select.query_map(params![date, rowid, limit, offset], |row| row.get(0))?.collect()
+            select.query_map(params![date, rowid, limit, offset], |row| column::text(row, 0))?.collect()
         })
         .map_err(failed)
 }

@@ -7,6 +7,7 @@ mod copies;
 mod lookup;
 mod open;
 mod record;
+mod verify;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
