@@ -424,6 +424,11 @@ class TiraStore:
         dict or None
             The columns of ``records``, and ``program_name`` and ``source_code``.
 
+        Raises
+        ------
+        CorruptRecordError
+            A column holds no text, or the record's program is missing.
+
         Examples
         --------
         >>> store.get("0" * 64) is None

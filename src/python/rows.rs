@@ -45,7 +45,7 @@ pub(super) fn program_fields(program: Program) -> ProgramFields {
 }
 
 pub(super) fn row_dict<'py>(py: Python<'py>, row: &RecordOfProgram) -> PyResult<Bound<'py, PyDict>> {
-    let RecordOfProgram { record, program_name, source_code } = row;
+    let RecordOfProgram { record, program_name, source_code, .. } = row;
     let dict = PyDict::new(py);
     dict.set_item("key", &record.key)?;
     dict.set_item("program_hash", &record.program_hash)?;

@@ -234,7 +234,7 @@ impl Store {
         program_hash: &str,
     ) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let rows = blocking(py, |interrupt| self.core.program_records_by_hash(program_hash, interrupt))?;
-        rows.iter().map(|row| row_dict(py, row)).collect()
+        rows.iter().filter(|row| !row.is_orphan).map(|row| row_dict(py, row)).collect()
     }
 
     fn get<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
