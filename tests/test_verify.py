@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from support import (
     NOBODY,
     SOURCE,
@@ -36,6 +37,7 @@ from tirastore import (
     TiraStoreError,
     VerifyReport,
 )
+from tirastore.cli import main
 
 PROGRAM = reference_program_hash(SOURCE)
 RECORDS = 12
@@ -238,9 +240,9 @@ def test_a_verification_of_a_large_store_is_interrupted_at_once_and_leaves_no_lo
         began = time.monotonic()
         assert store.verify().ok
         whole = time.monotonic() - began
-        main = threading.main_thread().ident
-        assert main is not None
-        stop = threading.Timer(whole / 10, signal.pthread_kill, (main, signal.SIGINT))
+        caller = threading.main_thread().ident
+        assert caller is not None
+        stop = threading.Timer(whole / 10, signal.pthread_kill, (caller, signal.SIGINT))
         began = time.monotonic()
         stop.start()
         with pytest.raises(KeyboardInterrupt):
@@ -342,3 +344,65 @@ def test_findings_are_plain_values() -> None:
     assert finding == Finding("record", None, "x")
     fields: dict[str, Any] = {name: getattr(finding, name) for name in ("kind", "key", "cause")}
     assert json.loads(json.dumps(fields)) == fields
+
+
+#: The command line opens a store for the machine that it runs on.
+of_another_cpu = pytest.mark.filterwarnings("ignore::tirastore.CpuMismatchWarning")
+
+
+def command(*words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    return done.exit_code, done.output
+
+
+@of_another_cpu
+def test_the_command_says_that_nothing_is_wrong(path: Path) -> None:
+    counts = "12 records and 1 programs verified: nothing is wrong\n"
+    assert command("verify", path) == (0, counts)
+
+
+@of_another_cpu
+def test_the_command_names_what_is_wrong_whole_and_its_status_is_1(path: Path) -> None:
+    change(path, "UPDATE records SET result_json = '{' WHERE key = ?", key_of(1))
+    change(path, "UPDATE programs SET source_code = 'void q() {}'")
+    status, output = command("verify", path)
+    assert status == 1
+    for text in (key_of(1), PROGRAM, "cannot be decoded", "another hash", ": 2 findings"):
+        assert text in output
+
+
+@of_another_cpu
+def test_text_of_a_damaged_file_does_not_steer_the_terminal(path: Path) -> None:
+    change(path, "UPDATE records SET key = char(27) || ']0;title' || char(7) WHERE rowid = 3")
+    change(path, "UPDATE records SET hostname = char(27) || '[2J' WHERE rowid = 4")
+    source = path.with_name("p.cpp")
+    source.write_text(SOURCE)
+    copy = ["backup", path, path.with_name("copy.db"), "--verify"]
+    for words in (copy, ["verify", path], ["lookup", path, "p", source, schedule(3)]):
+        _, output = command(*words)
+        assert "\x1b" not in output
+        assert "\\x1b" in output
+
+
+@of_another_cpu
+def test_the_command_verifies_no_file_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("dear diary")
+    for name in ("notes.txt", "missing.db"):
+        status, output = command("verify", tmp_path / name)
+        assert status == 1
+        assert output.startswith("Error: ")
+        assert name in output
+    assert contents(tmp_path).keys() == {"notes.txt"}
+
+
+@of_another_cpu
+def test_the_backup_command_verifies_what_it_copies(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    assert command("backup", path, copy, "--verify") == (0, f"{copy}\n")
+    copy.unlink()
+    change(path, "UPDATE records SET result_json = '{' WHERE key = ?", key_of(1))
+    status, output = command("backup", path, copy, "--verify")
+    assert status == 1
+    assert key_of(1) in output
+    assert not copy.exists()
+    assert command("backup", path, copy) == (0, f"{copy}\n")
