@@ -44,6 +44,51 @@ pub fn unix_seconds_whole() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Is `text` a date of ISO 8601 as Python's `isoformat()` prints it, with or without its time, fraction and zone?
+#[must_use]
+pub fn is_iso(text: &str) -> bool {
+    parse_iso(text).is_some()
+}
+
+fn parse_iso(text: &str) -> Option<()> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let month = time::Month::try_from(u8::try_from(month).ok()?).ok()?;
+    time::Date::from_calendar_date(i32::from(year), month, u8::try_from(day).ok()?).ok()?;
+    let Some(rest) = rest.strip_prefix(['T', ' ']) else {
+        return rest.is_empty().then_some(());
+    };
+    let zone = rest.find(['+', '-', 'Z']).unwrap_or(rest.len());
+    let (of_day, zone) = rest.split_at(zone);
+    let (whole, fraction) = of_day.split_once('.').unwrap_or((of_day, "0"));
+    is_time(numbers(whole, ':', [2, 2, 2])?).then_some(())?;
+    let is_fraction = (1..=9).contains(&fraction.len()) && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    is_fraction.then_some(())?;
+    match zone.strip_prefix(['+', '-']) {
+        None => matches!(zone, "" | "Z").then_some(()),
+        Some(offset) => {
+            let [hours, minutes] = numbers(offset, ':', [2, 2])?;
+            is_time([hours, minutes, 0]).then_some(())
+        }
+    }
+}
+
+fn is_time([hour, minute, second]: [u16; 3]) -> bool {
+    hour < 24 && minute < 60 && second < 60
+}
+
+/// Exactly these numbers of digits, `separator` between them.
+fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> Option<[u16; N]> {
+    let mut parts = text.split(separator);
+    let mut found = [0; N];
+    for (number, digits) in found.iter_mut().zip(digits) {
+        let part = parts.next()?;
+        let is_number = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        *number = is_number.then(|| part.parse().ok())??;
+    }
+    parts.next().is_none().then_some(found)
+}
+
 /// Seconds since 1970 with their fraction, as Python's `time.time()` gives them.
 #[must_use]
 pub fn unix_seconds() -> f64 {
@@ -60,5 +105,36 @@ mod tests {
         assert_eq!(iso(whole), "2026-02-21T15:30:12+00:00");
         let fractional = whole + time::Duration::microseconds(1_200);
         assert_eq!(iso(fractional), "2026-02-21T15:30:12.001200+00:00");
+    }
+    #[test]
+    fn dates_are_those_that_python_prints() {
+        for date in [
+            "2026-02-21T15:30:12+00:00",
+            "2026-02-21T15:30:12.001200+00:00",
+            "2024-02-29 23:59:59.5-05:30",
+            "2026-02-21T15:30:12Z",
+            "2026-02-21T15:30:12",
+            "2026-02-21",
+        ] {
+            assert!(is_iso(date), "{date}");
+        }
+        for none in [
+            "",
+            "now",
+            "2026",
+            "2026-02-30",
+            "2026-13-01T00:00:00",
+            "2026-02-21T24:00:00",
+            "2026-02-21T15:30",
+            "2026-02-21T15:30:12.",
+            "2026-02-21T15:30:12.x",
+            "2026-02-21T15:30:12+0",
+            "2026-02-21T15:30:12+00:00Z",
+            "2026-02-21x",
+            "+026-02-21",
+            "2026-02-2\u{663}",
+        ] {
+            assert!(!is_iso(none), "{none}");
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::storage::verify::Finding;
+
 /// Result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -188,6 +190,15 @@ pub enum Error {
         cause: String,
     },
 
+    /// A copy that was to be verified is damaged; it was not published.
+    #[error("{} was not written: the copy of the store is damaged: {}", path.display(), some_of(findings))]
+    DamagedCopy {
+        /// Where the copy was to go.
+        path: PathBuf,
+        /// What is wrong with it.
+        findings: Vec<Finding>,
+    },
+
     /// A reader that may not lock met a writer for as long as it was willing to wait.
     #[error("{} is busy: {why}", path.display())]
     Busy {
@@ -240,4 +251,14 @@ impl Error {
         let path = path.to_path_buf();
         move |source| Self::Sqlite { path, action, source }
     }
+}
+
+/// Findings for a message: a large store can have more than anybody reads.
+fn some_of(findings: &[Finding]) -> String {
+    const SHOWN: usize = 20;
+    let mut lines: Vec<_> = findings.iter().take(SHOWN).map(Finding::to_string).collect();
+    if findings.len() > SHOWN {
+        lines.push(format!("and {} more; verify() lists all of them", findings.len() - SHOWN));
+    }
+    lines.join("; ")
 }

@@ -171,6 +171,7 @@ print([warning.category.__name__ for warning in caught])
 def test_every_exception_is_also_the_builtin_that_fits_it() -> None:
     expected = {
         "CorruptRecordError": ValueError,
+        "DamagedCopyError": ValueError,
         "InvalidMeasurementError": ValueError,
         "InvalidScheduleError": ValueError,
         "LockError": OSError,

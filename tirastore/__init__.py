@@ -30,14 +30,17 @@ from tirastore.schedules import (
     validate_schedule,
 )
 from tirastore.store import TiraStore
+from tirastore.verification import Finding, VerifyReport
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Finding",
     "LockInfo",
     "LookupResult",
     "Measurement",
     "TiraStore",
+    "VerifyReport",
     "break_lock",
     "lock_info",
     "make_key",

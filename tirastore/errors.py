@@ -19,6 +19,7 @@ __all__ = [
     "CorruptRecordError",
     "CorruptRecordWarning",
     "CpuMismatchWarning",
+    "DamagedCopyError",
     "DebugBuildWarning",
     "InvalidMeasurementError",
     "InvalidScheduleError",
@@ -50,7 +51,11 @@ class InvalidMeasurementError(TiraStoreError, ValueError):
 
 
 class CorruptRecordError(TiraStoreError, ValueError):
-    """A stored result that cannot be decoded; the text names its key."""
+    """A stored record that cannot be read, or is not what its key names; the text has its key."""
+
+
+class DamagedCopyError(TiraStoreError, ValueError):
+    """A backup that was to be verified is damaged and was not written; the text says how."""
 
 
 class NotAStoreError(TiraStoreError, ValueError):

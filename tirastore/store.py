@@ -13,6 +13,7 @@ from tirastore import _core
 from tirastore.errors import CorruptRecordWarning, CpuMismatchWarning
 from tirastore.maintenance import Maintained
 from tirastore.records import LookupResult
+from tirastore.verification import Finding, VerifyReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -161,7 +162,7 @@ class TiraStore(Maintained):
         Raises
         ------
         CorruptRecordError
-            The stored result cannot be decoded.
+            The stored record cannot be decoded, or is not what its key names.
 
         Examples
         --------
@@ -398,7 +399,8 @@ class TiraStore(Maintained):
         Warns
         -----
         CorruptRecordWarning
-            Records whose result cannot be decoded are left out; the text names their keys.
+            Records that cannot be decoded, or are not what their keys name, are left out; the text
+            has their keys.
 
         Examples
         --------
@@ -425,6 +427,11 @@ class TiraStore(Maintained):
         -------
         dict or None
             The columns of ``records``, and ``program_name`` and ``source_code``.
+
+        Raises
+        ------
+        CorruptRecordError
+            A column holds no text, or the record's program is missing.
 
         Examples
         --------
@@ -560,7 +567,31 @@ class TiraStore(Maintained):
         """
         return self._core.keys(_within_i64(limit), _within_i64(offset), after)
 
-    def backup(self, backup_path: str | Path | None = None) -> Path:
+    def verify(self) -> VerifyReport:
+        """Look for damage: tell whether everything is what it was when it was written.
+
+        Hashes and keys name what they were made of. So the hash of every program and the key of
+        every record are computed again, every result is decoded, the program of every record is
+        looked for, and SQLite checks its pages and indexes. What cannot be read is reported, and
+        the rest verified. Writers wait meanwhile; a backup can be verified instead.
+
+        Returns
+        -------
+        VerifyReport
+            True where nothing is wrong; ``findings`` has what is, with key and cause.
+
+        Examples
+        --------
+        >>> report = store.verify()
+        >>> report.ok, report.findings
+        (True, ())
+        >>> print(report)
+        0 records and 0 programs verified: nothing is wrong
+        """
+        programs, records, findings = self._core.verify()
+        return VerifyReport(programs, records, tuple(Finding(*finding) for finding in findings))
+
+    def backup(self, backup_path: str | Path | None = None, *, verify: bool = False) -> Path:
         """Copy one consistent state of the store, whatever writers are doing.
 
         Parameters
@@ -568,18 +599,27 @@ class TiraStore(Maintained):
         backup_path : str or Path, optional
             Where to; default: ``<stem>_<UTC time>.db`` beside the store. What is there is
             replaced once the copy is complete.
+        verify : bool
+            Look for damage in the copy, as :meth:`verify` does, before it gets its name. Writers
+            do not wait for that.
 
         Returns
         -------
         Path
             The backup, which is a store itself.
 
+        Raises
+        ------
+        DamagedCopyError
+            With `verify`: what is wrong. No backup was written; what was there is untouched.
+
         Examples
         --------
-        >>> store.backup().suffix
+        >>> store.backup(verify=True).suffix
         '.db'
         """
-        return self._core.backup(None if backup_path is None else Path(backup_path))
+        path = None if backup_path is None else Path(backup_path)
+        return self._core.backup(path, bool(verify))
 
     def export(self, output_path: str | Path, fmt: Literal["json", "jsonl"] = "json") -> Path:
         """Write everything as JSON: programs by name, each with its schedules.

@@ -7,8 +7,9 @@ use super::tenure::{Access, Locking, Place, pass_gate};
 use super::token::{self, Flags, Hold, Owner, Token};
 use super::turn::Turn;
 use super::wait::{Interrupt, Patience, Wait};
+use crate::clock;
 use crate::error::{Error, Result};
-use crate::storage::{birth, connection};
+use crate::storage::{birth, connection, meta};
 
 /// Is the store locked by the token?
 pub(crate) fn is_sealed(place: &Place) -> bool {
@@ -68,7 +69,10 @@ pub fn seal(place: &Place, interrupt: &dyn Interrupt) -> Result<bool> {
             wait.pause()?;
         }
     }
-    super::write(place, interrupt, |tenure| connection::raise_epoch(tenure.connection(), &place.db_path))?;
+    super::write(place, interrupt, |tenure| {
+        connection::raise_epoch(tenure.connection(), &place.db_path)?;
+        meta::set(tenure.connection(), &place.db_path, "sealed_at", &clock::now_iso())
+    })?;
     Ok(true)
 }
 

@@ -309,7 +309,12 @@ fn commit<T: Answer>(
     if repeated && let Some(answer) = applied::answer(connection, path, batch)? {
         return Ok(T::from_number(answer));
     }
+    let before = connection.total_changes();
     let value = work(tenure)?;
+    if connection.total_changes() == before {
+        // Nothing to commit, and nothing to remember: asked again, the work answers the same.
+        return Ok(value);
+    }
     applied::note(connection, path, batch, value.to_number())?;
     tenure.confirm()?;
     transaction.commit().map_err(failed("committing"))?;

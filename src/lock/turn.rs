@@ -151,16 +151,17 @@ impl<'a> Turn<'a> {
         } else {
             self.place.kept.take(fence)
         };
+        let flags = lock(&self.held).flags();
+        let writes = access == Access::Write || !flags.none();
         let (mut connected, mut files, mut journal) = (None, None, None);
         match kept {
             Some(kept) => {
                 journal =
-                    Some(kept.guard.with_database(|database| connection::open_journal(path, database))?);
+                    kept.guard.with_database(|database| connection::open_journal(path, database, writes))?;
                 connected = Some(kept);
             }
-            None => files = Some(connection::open_files(path)?),
+            None => files = Some(connection::open_files(path, writes)?),
         }
-        let flags = lock(&self.held).flags();
         if flags.must_fence
             && let Some(fenced) = self.fence(wait)?
         {
@@ -169,11 +170,10 @@ impl<'a> Turn<'a> {
         if let Some(files) = &mut files {
             journal = files.journal.take();
         }
-        let journal = journal.ok_or_else(|| self.lost())?;
         // A file server that lost its latest renames may show a free token beside a hot journal.
-        let hot = !is_cold(&journal).map_err(Error::io(path, "reading the journal of"))?;
-        self.unfinished |= hot;
-        let writes = access == Access::Write || self.unfinished;
+        let cold = journal.as_ref().map_or(Ok(true), is_cold);
+        self.unfinished |= !cold.map_err(Error::io(path, "reading the journal of"))?;
+        let writes = writes || self.unfinished;
         if writes && !mutation::off("renew-before-recovery") {
             self.renew_writing(true)?;
         }
@@ -256,7 +256,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Ties a connection to this tenure.
-    fn open(&mut self, kept: Option<Connected>, files: Option<Files>, journal: File) -> Result<()> {
+    fn open(&mut self, kept: Option<Connected>, files: Option<Files>, journal: Option<File>) -> Result<()> {
         let path = &self.place.db_path;
         let lease = Box::new(Lease { held: Arc::clone(&self.held), writing: Arc::clone(&self.writing) });
         let fence = lock(&self.held).count().fence;

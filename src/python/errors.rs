@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use crate::error::Error;
 
 pyo3::import_exception!(tirastore.errors, CorruptRecordError);
+pyo3::import_exception!(tirastore.errors, DamagedCopyError);
 pyo3::import_exception!(tirastore.errors, InvalidMeasurementError);
 pyo3::import_exception!(tirastore.errors, InvalidScheduleError);
 pyo3::import_exception!(tirastore.errors, LockError);
@@ -41,6 +42,7 @@ impl From<Error> for PyErr {
             Error::NotAStore { .. } | Error::UnknownSchema { .. } => NotAStoreError::new_err(text),
             Error::Missing { .. } => StoreNotFoundError::new_err(text),
             Error::CorruptRecord { .. } => CorruptRecordError::new_err(text),
+            Error::DamagedCopy { .. } => DamagedCopyError::new_err(text),
             Error::Busy { .. } => StoreBusyError::new_err(text),
             Error::UnknownProgram(_) => UnknownProgramError::new_err(text),
             Error::Io { source, .. } => StoreFileError::new_err((source.raw_os_error(), text)),

@@ -6,6 +6,7 @@ use pyo3::types::PyDict;
 use crate::error::Result;
 use crate::storage::programs::Program;
 use crate::storage::records::{Record, RecordOfProgram};
+use crate::storage::verify::Report;
 
 /// Fields of a `LookupResult`, in its order.
 pub(super) type Found = (bool, Option<Vec<f64>>, String, String, String, String, String, String);
@@ -15,6 +16,15 @@ pub(super) type Damaged = (String, String);
 
 /// Hash, first name and source of a program.
 pub(super) type ProgramFields = (String, String, String);
+
+/// Numbers of programs and records, and (table, key, cause) of what is wrong.
+pub(super) type Verified = (u64, u64, Vec<(&'static str, Option<String>, String)>);
+
+pub(super) fn verified(report: Report) -> Verified {
+    let findings =
+        report.findings.into_iter().map(|finding| (finding.kind.name(), finding.key, finding.cause));
+    (report.programs, report.records, findings.collect())
+}
 
 pub(super) fn found(record: Record) -> Result<Found> {
     let outcome = record.outcome()?;
@@ -35,7 +45,7 @@ pub(super) fn program_fields(program: Program) -> ProgramFields {
 }
 
 pub(super) fn row_dict<'py>(py: Python<'py>, row: &RecordOfProgram) -> PyResult<Bound<'py, PyDict>> {
-    let RecordOfProgram { record, program_name, source_code } = row;
+    let RecordOfProgram { record, program_name, source_code, .. } = row;
     let dict = PyDict::new(py);
     dict.set_item("key", &record.key)?;
     dict.set_item("program_hash", &record.program_hash)?;

@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyList};
 use super::blocking::blocking;
 use super::convert::{self, borrow, dialect, field, in_batch, not_text, schedule_entry, seconds};
 use super::locking::lock_info_dict;
-use super::rows::{Damaged, Found, ProgramFields, found, program_fields, row_dict};
+use super::rows::{Damaged, Found, ProgramFields, Verified, found, program_fields, row_dict, verified};
 use crate::error::{Error, Result};
 use crate::measurement::Measurement;
 use crate::storage::export::Format;
@@ -241,7 +241,7 @@ impl Store {
         program_hash: &str,
     ) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let rows = blocking(py, |interrupt| self.core.program_records_by_hash(program_hash, interrupt))?;
-        rows.iter().map(|row| row_dict(py, row)).collect()
+        rows.iter().filter(|row| !row.is_orphan).map(|row| row_dict(py, row)).collect()
     }
 
     fn get<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
@@ -339,8 +339,20 @@ impl Store {
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted by value
-    fn backup(&self, py: Python<'_>, backup_path: Option<PathBuf>) -> PyResult<PathBuf> {
-        blocking(py, |interrupt| self.core.backup(backup_path.as_deref(), interrupt))
+    fn backup(&self, py: Python<'_>, backup_path: Option<PathBuf>, verify: bool) -> PyResult<PathBuf> {
+        let target = backup_path.as_deref();
+        blocking(py, |interrupt| {
+            if verify {
+                self.core.backup_verified(target, interrupt)
+            } else {
+                self.core.backup(target, interrupt)
+            }
+        })
+    }
+
+    /// Numbers of programs and records, and what is wrong with them.
+    fn verify(&self, py: Python<'_>) -> PyResult<Verified> {
+        blocking(py, |interrupt| self.core.verify(interrupt).map(verified))
     }
 
     fn lock_info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

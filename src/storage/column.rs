@@ -17,3 +17,13 @@ pub(super) fn text(row: &Row<'_>, index: usize) -> Result<String> {
 pub(super) fn is_text(row: &Row<'_>, index: usize) -> Result<bool> {
     Ok(matches!(row.get_ref(index)?, ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_ok()))
 }
+
+/// The first column, counted from `from`, that does not hold text in UTF-8.
+pub(super) fn first_without_text(row: &Row<'_>, from: usize) -> Result<Option<usize>> {
+    for index in from..row.as_ref().column_count() {
+        if !is_text(row, index)? {
+            return Ok(Some(index - from));
+        }
+    }
+    Ok(None)
+}

@@ -50,36 +50,37 @@ pub fn prepare_for_writing(connection: &Connection, path: &Path) -> Result<()> {
 }
 
 /// Opens the database file and its journal for a tenure of the token lock. The journal stays for good once it is
-/// there; it is created with the database's mode, whatever the umask.
+/// there; a tenure that writes creates it, with the database's mode, whatever the umask.
 ///
 /// # Errors
 ///
 /// [`Error::Missing`] and [`Error::Io`].
-pub(crate) fn open_files(path: &Path) -> Result<Files> {
+pub(crate) fn open_files(path: &Path, writes: bool) -> Result<Files> {
     let database = match OpenOptions::new().read(true).write(true).open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(Error::Missing { path: path.to_path_buf(), why: None });
         }
         other => other.map_err(Error::io(path, "opening"))?,
     };
-    let journal = open_journal(path, &database)?;
-    Ok(Files { database, journal: Some(journal) })
+    let journal = open_journal(path, &database, writes)?;
+    Ok(Files { database, journal })
 }
 
-/// Opens the journal of the database at `path`, creating it if it is missing.
+/// Opens the journal of the database at `path`; a tenure that writes creates it if it is missing.
 ///
 /// # Errors
 ///
 /// [`Error::Io`].
-pub(crate) fn open_journal(path: &Path, database: &File) -> Result<File> {
+pub(crate) fn open_journal(path: &Path, database: &File, writes: bool) -> Result<Option<File>> {
     let journal = journal_path(path);
     let failed = |action| Error::io(&journal, action);
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     // Never created by the opening that finds it: in sticky directories the kernel forbids that for another user's.
     match options.open(&journal) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        other => return other.map_err(failed("opening")),
+        Err(error) if error.kind() == ErrorKind::NotFound && writes => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        other => return other.map(Some).map_err(failed("opening")),
     }
     let mode = database.metadata().map_err(failed("creating"))?.permissions();
     match options.create_new(true).mode(0o600).open(&journal) {
@@ -88,10 +89,10 @@ pub(crate) fn open_journal(path: &Path, database: &File) -> Result<File> {
             if let Some(directory) = path.parent() {
                 birth::sync_directory(directory)?;
             }
-            Ok(file)
+            Ok(Some(file))
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            options.create_new(false).open(&journal).map_err(failed("opening"))
+            options.create_new(false).open(&journal).map(Some).map_err(failed("opening"))
         }
         Err(error) => Err(failed("creating")(error)),
     }

@@ -15,4 +15,5 @@ pub mod result_json;
 pub mod schema;
 pub mod sharing;
 pub mod summary;
+pub mod verify;
 pub(crate) mod vfs;

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use super::{column, result_json};
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::identity::key;
 use crate::measurement::Outcome;
+use crate::mutation;
 
 /// A stored measurement, undecoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,10 +82,17 @@ impl Record {
     /// [`Error::CorruptRecord`] where it cannot be decoded.
     pub fn outcome(&self) -> Result<Outcome> {
         let corrupt = |cause| Error::CorruptRecord { key: self.key.clone(), cause };
-        match self.damaged_column {
-            Some(column) => Err(corrupt(format!("its column {column} holds no text"))),
-            None => result_json::decode(&self.result_json).map_err(corrupt),
+        if let Some(column) = self.damaged_column {
+            return Err(corrupt(format!("its column {column} holds no text")));
         }
+        // A key names program and schedule: a changed schedule would pass its times off as another one's.
+        let names_another = key::make_key(&self.program_hash, &self.schedule).as_str() != self.key;
+        if names_another && !mutation::off("read-checks-keys") {
+            return Err(corrupt(
+                "its program and schedule have another key: one of them was changed".to_owned(),
+            ));
+        }
+        result_json::decode(&self.result_json).map_err(corrupt)
     }
 }
 
@@ -96,6 +105,8 @@ pub struct RecordOfProgram {
     pub program_name: String,
     /// Source of its program.
     pub source_code: String,
+    /// The program is not in the store: name and source are empty.
+    pub is_orphan: bool,
 }
 
 impl RecordOfProgram {
@@ -104,7 +115,22 @@ impl RecordOfProgram {
             record: Record::from_row(row)?,
             program_name: column::text(row, 9)?,
             source_code: column::text(row, 10)?,
+            is_orphan: row.get_ref(11)? == ValueRef::Null,
         })
+    }
+
+    /// This record, if nothing of it and its program would have to be made up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRecord`] where a column holds no text, or the program is missing.
+    pub fn whole(self) -> Result<Self> {
+        let cause = match self.record.damaged_column {
+            Some(column) => format!("its column {column} holds no text"),
+            None if self.is_orphan => format!("its program {} is not in the store", self.record.program_hash),
+            None => return Ok(self),
+        };
+        Err(Error::CorruptRecord { key: self.record.key, cause })
     }
 }
 
@@ -224,10 +250,11 @@ pub fn of_program(connection: &Connection, path: &Path, program_hash: &str) -> R
         .map_err(Error::sqlite(path, "reading records"))
 }
 
+/// A LEFT JOIN: a record whose program is lost must not look as if it were not there.
 fn with_program(condition: &str) -> String {
     format!(
-        "SELECT {COLUMNS}, p.program_name, p.source_code
-         FROM records r JOIN programs p ON r.program_hash = p.program_hash
+        "SELECT {COLUMNS}, p.program_name, p.source_code, p.program_hash
+         FROM records r LEFT JOIN programs p ON r.program_hash = p.program_hash
          WHERE {condition} ORDER BY r.creation_date, r.rowid"
     )
 }
@@ -297,7 +324,7 @@ pub fn keys(connection: &Connection, path: &Path, page: Page<'_>) -> Result<Vec<
              ORDER BY creation_date, rowid LIMIT ?3 OFFSET ?4",
         )
         .and_then(|mut select| {
-            select.query_map(params![date, rowid, limit, offset], |row| row.get(0))?.collect()
+            select.query_map(params![date, rowid, limit, offset], |row| column::text(row, 0))?.collect()
         })
         .map_err(failed)
 }

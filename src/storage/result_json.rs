@@ -19,61 +19,103 @@ pub fn encode(outcome: &Outcome) -> String {
 ///
 /// # Errors
 ///
-/// What is wrong with the text, for [`crate::Error::CorruptRecord`].
+/// What is wrong with the text, in a line, for [`crate::Error::CorruptRecord`].
 pub fn decode(text: &str) -> Result<Outcome, String> {
-    let parsed = match serde_json::from_str(text) {
-        Ok(value) => value,
-        Err(error) => serde_json::from_str(&quote_numbers(text)).map_err(|_| error.to_string())?,
-    };
+    match serde_json::from_str(text) {
+        Ok(strict) => outcome(&strict, &Spelling::Strict),
+        Err(error) => {
+            let marked = serde_json::from_str(&mark(text)).map_err(|_| error.to_string())?;
+            outcome(&marked, &Spelling::Marked)
+        }
+    }
+}
+
+fn outcome(parsed: &Value, spelling: &Spelling) -> Result<Outcome, String> {
     let Value::Object(fields) = parsed else {
         return Err("the result is not a JSON object".to_owned());
     };
-    let is_legal = match fields.get("is_legal") {
+    let field = |name: &str| match spelling {
+        Spelling::Strict => fields.get(name),
+        Spelling::Marked => fields.get(&format!("{STRING}{name}")),
+    };
+    let is_legal = match field("is_legal") {
         Some(Value::Bool(is_legal)) => *is_legal,
-        // An integer of the original's, or of quote_numbers.
-        Some(number) if time(number) == Ok(1.0) => true,
-        Some(number) if time(number) == Ok(0.0) => false,
-        Some(other) => return Err(format!("is_legal is {other}, neither true nor false")),
+        // An integer of the original's.
+        Some(value) => match spelling.number(value) {
+            Some(1.0) => true,
+            Some(0.0) => false,
+            _ => return Err(format!("is_legal is {}, neither true nor false", shown(value))),
+        },
         None => return Err("is_legal is missing".to_owned()),
     };
-    let execution_times = match fields.get("execution_times") {
+    let time = |value| {
+        let number = spelling.number(value);
+        number.ok_or_else(|| format!("execution_times holds {}, which is no number", shown(value)))
+    };
+    let execution_times = match field("execution_times") {
         None | Some(Value::Null) => None,
         Some(Value::Array(times)) => Some(times.iter().map(time).collect::<Result<_, _>>()?),
-        Some(other) => return Err(format!("execution_times is {other}, not a list")),
+        Some(other) => return Err(format!("execution_times is {}, not a list", shown(other))),
     };
     Ok(Outcome { is_legal, execution_times })
 }
 
-fn time(value: &Value) -> Result<f64, String> {
-    let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.strip_prefix(MARK).and_then(|number| number.parse().ok()),
-        _ => None,
-    };
-    number.ok_or_else(|| format!("execution_times holds {value}, which is no number"))
+/// The beginning of a value: what a damaged file holds can be of any length, and messages are read by people.
+fn shown(value: &Value) -> String {
+    const LONGEST: usize = 60;
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
 }
 
-/// Begins the strings that [`quote_numbers`] makes, and no string of anybody else.
-const MARK: char = '\u{e000}';
+/// How a parsed text spells numbers and strings.
+enum Spelling {
+    /// As JSON does.
+    Strict,
+    /// As [`mark`] does.
+    Marked,
+}
 
-/// Makes marked strings of all numbers outside strings: those that are not finite, and those beyond the range of a
-/// double, are no numbers to a strict parser.
-fn quote_numbers(text: &str) -> String {
-    let mut quoted = String::with_capacity(2 * text.len());
+impl Spelling {
+    fn number(&self, value: &Value) -> Option<f64> {
+        match (self, value) {
+            (Self::Strict, Value::Number(number)) => number.as_f64(),
+            (Self::Marked, Value::String(text)) => text.strip_prefix(NUMBER)?.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Begins the strings that [`mark`] makes of numbers.
+const NUMBER: char = '#';
+/// Begins the strings that were strings: whatever a file holds, none of its strings passes for a number.
+const STRING: char = '$';
+
+/// Makes strings of all numbers outside strings: those that are not finite, and those beyond the range of a double,
+/// are no numbers to a strict parser.
+fn mark(text: &str) -> String {
+    let mut marked = String::with_capacity(2 * text.len());
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
-        let (string, number) = (string_length(rest), number_length(rest));
-        let length = if number > 0 { number } else { string.unwrap_or(next.len_utf8()) };
-        if number > 0 {
-            quoted.extend(['"', MARK]);
-        }
-        quoted.push_str(&rest[..length]);
-        if number > 0 {
-            quoted.push('"');
-        }
+        let number = number_length(rest);
+        let length = if number > 0 {
+            marked.extend(['"', NUMBER]);
+            marked.push_str(&rest[..number]);
+            marked.push('"');
+            number
+        } else if let Some(string) = string_length(rest) {
+            marked.extend(['"', STRING]);
+            marked.push_str(&rest[1..string]);
+            string
+        } else {
+            marked.push(next);
+            next.len_utf8()
+        };
         rest = &rest[length..];
     }
-    quoted
+    marked
 }
 
 /// Length of the JSON string that `text` begins with.
@@ -123,6 +165,28 @@ mod tests {
         let times = outcome.execution_times.expect("a list");
         assert!(outcome.is_legal && times[0].is_nan());
         assert_eq!(times[1..], [f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY, 3.0, 1e-5]);
+    }
+
+    #[test]
+    fn no_string_passes_for_a_number() {
+        for number in ["1", "#1", "$#1", "\u{e000}1", "NaN"] {
+            for other in ["1", "NaN"] {
+                let text = format!(r#"{{"is_legal":true,"execution_times":["{number}",{other}]}}"#);
+                assert!(decode(&text).is_err_and(|cause| cause.contains("no number")), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cause_is_short_whatever_the_text() {
+        for text in [
+            format!(r#"{{"is_legal":"{}"}}"#, "é".repeat(10_000)),
+            format!(r#"{{"is_legal":true,"execution_times":["{}"]}}"#, "x".repeat(10_000)),
+            format!(r#"{{"is_legal":true,"execution_times":{{"{}":1}}}}"#, "x".repeat(10_000)),
+            "[".repeat(10_000),
+        ] {
+            assert!(decode(&text).is_err_and(|cause| cause.len() < 300));
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::column;
 use crate::error::{Error, Result};
 
 /// The version that this crate reads and writes, as `db_meta` stores it.
@@ -137,7 +138,7 @@ pub fn check(connection: &Connection, path: &Path) -> Result<()> {
         }
     }
     let version: Option<String> = connection
-        .query_row("SELECT value FROM db_meta WHERE key = 'schema_version'", [], |row| row.get(0))
+        .query_row("SELECT value FROM db_meta WHERE key = 'schema_version'", [], |row| column::text(row, 0))
         .optional()
         .map_err(Error::sqlite(path, "reading the schema version"))?;
     match version.as_deref() {

@@ -12,9 +12,14 @@ use crate::storage::{meta, programs};
 
 impl Store {
     /// The record under `key` together with its program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRecord`] where a column holds no text, or the program is missing.
     pub fn get(&self, key: &str, interrupt: &dyn Interrupt) -> Result<Option<RecordOfProgram>> {
         self.read(interrupt, |snapshot| {
-            records::get_with_program(snapshot.connection(), &self.place.db_path, key)
+            let found = records::get_with_program(snapshot.connection(), &self.place.db_path, key)?;
+            found.map(RecordOfProgram::whole).transpose()
         })
     }
 

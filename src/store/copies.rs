@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::lock::Interrupt;
 use crate::mutation;
 use crate::storage::export::{self, Format};
-use crate::storage::{backup, connection};
+use crate::storage::{backup, connection, verify};
 use crate::{clock, scratch};
 
 /// What [`Store::export`] made.
@@ -28,6 +28,30 @@ impl Store {
     ///
     /// [`Error::InvalidArgument`] where `target` is the store itself, and those of reading and of files.
     pub fn backup(&self, target: Option<&Path>, interrupt: &dyn Interrupt) -> Result<PathBuf> {
+        self.backup_if(target, interrupt, |_, _| Ok(()))
+    }
+
+    /// [`Store::backup`] of a copy without damage: it is verified before it gets its name, without the store's lock.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DamagedCopy`], and what was at `target` is untouched; those of [`Store::backup`].
+    pub fn backup_verified(&self, target: Option<&Path>, interrupt: &dyn Interrupt) -> Result<PathBuf> {
+        self.backup_if(target, interrupt, |copy, target| {
+            let report = verify::verify(&connection::open_immutable(copy)?, copy, &mut || ask(interrupt))?;
+            if report.findings.is_empty() || mutation::off("verify-backup") {
+                return Ok(());
+            }
+            Err(Error::DamagedCopy { path: target.to_path_buf(), findings: report.findings })
+        })
+    }
+
+    fn backup_if(
+        &self,
+        target: Option<&Path>,
+        interrupt: &dyn Interrupt,
+        accept: impl FnOnce(&Path, &Path) -> Result<()>,
+    ) -> Result<PathBuf> {
         let target = match target {
             Some(target) => resolve(target)?,
             None => self.default_backup_path(),
@@ -41,6 +65,7 @@ impl Store {
             return Err(Error::InvalidArgument(text));
         }
         let aside = self.copy_aside(parent(&target), interrupt)?;
+        accept(aside.path(), &target)?;
         backup::publish(aside, &target, self.sharing.file_mode())?;
         Ok(target)
     }
@@ -80,10 +105,14 @@ impl Store {
         let copy = self.copy_aside(parent(&path), interrupt)?;
         let snapshot = connection::open_immutable(copy.path())?;
         let aside = scratch::file_in(parent(&path))?;
-        let damaged = export::write(&snapshot, self.db_path(), aside.as_file(), &path, format, &|| {
-            if interrupt.pending() { Err(Error::Interrupted) } else { Ok(()) }
-        })?;
+        let damaged =
+            export::write(&snapshot, self.db_path(), aside.as_file(), &path, format, &|| ask(interrupt))?;
         backup::publish(aside, &path, self.sharing.file_mode())?;
         Ok(Exported { path, damaged })
     }
+}
+
+/// Called between the pieces of work on a private copy, for which no lock is held.
+fn ask(interrupt: &dyn Interrupt) -> Result<()> {
+    if interrupt.pending() { Err(Error::Interrupted) } else { Ok(()) }
 }

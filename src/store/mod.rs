@@ -8,6 +8,7 @@ mod lookup;
 mod open;
 mod record;
 mod sealing;
+mod verify;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

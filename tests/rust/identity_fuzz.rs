@@ -8,6 +8,8 @@
 mod program;
 #[path = "../../fuzz/properties/python.rs"]
 mod python;
+#[path = "../../fuzz/properties/result.rs"]
+mod result;
 #[path = "../../fuzz/properties/schedule.rs"]
 mod schedule;
 
@@ -72,4 +74,9 @@ fn properties_of_programs_hold() {
 #[test]
 fn properties_of_schedules_hold() {
     drive(schedule::FRAGMENTS, schedule::check);
+}
+
+#[test]
+fn properties_of_results_hold() {
+    drive(result::FRAGMENTS, result::check);
 }

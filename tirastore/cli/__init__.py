@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from tirastore.cli import demo, export, lookup
+from tirastore.cli import demo, export, lookup, verify
+from tirastore.cli.shared import printable
 from tirastore.errors import TiraStoreError
 
 __all__ = ["main"]
@@ -20,7 +21,7 @@ class _OneLineErrors(click.Group):
             return super().invoke(ctx)
         except (TiraStoreError, OSError, ValueError) as error:
             message = " ".join(str(error).split()) or type(error).__name__
-            raise click.ClickException(message) from error
+            raise click.ClickException(printable(message)) from error
 
 
 @click.group(cls=_OneLineErrors)
@@ -29,5 +30,12 @@ def main() -> None:
     """Use a store of program measurements for compiler autoschedulers."""
 
 
-for _command in (demo.demo, lookup.stats, lookup.lookup, export.export, export.backup):
+for _command in (
+    demo.demo,
+    lookup.stats,
+    lookup.lookup,
+    export.export,
+    export.backup,
+    verify.verify,
+):
     main.add_command(_command)

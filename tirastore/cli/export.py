@@ -26,11 +26,15 @@ def export(path: Path, out: Path, fmt: Literal["json", "jsonl"] | None) -> None:
 @click.command(
     cls=Command,
     short_help="Copy one consistent state of a store.",
-    examples=("tirastore backup measurements.db", "tirastore backup measurements.db copy.db"),
+    examples=(
+        "tirastore backup measurements.db",
+        "tirastore backup measurements.db copy.db --verify",
+    ),
 )
 @click.argument("path", type=PATH)
 @click.argument("out", type=PATH, required=False)
-def backup(path: Path, out: Path | None) -> None:
+@click.option("--verify", is_flag=True, help="Write no copy that has damage, see tirastore verify.")
+def backup(path: Path, out: Path | None, *, verify: bool) -> None:
     """Copy one consistent state of the store PATH, by default to a file beside it."""
     with TiraStore(path, read_only=True) as store:
-        click.echo(store.backup(out))
+        click.echo(store.backup(out, verify=verify))

@@ -25,6 +25,13 @@ class Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
+def printable(text: str) -> str:
+    """Escape what is no character to look at: text of a damaged file must not steer a terminal."""
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
+
+
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     """Print names and values as a table that shortens neither."""
     from rich.console import Console  # noqa: PLC0415 -- help needs no tables
@@ -35,5 +42,5 @@ def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        table.add_row(name.replace("_", " "), Text(str(value)))
+        table.add_row(name.replace("_", " "), Text(printable(str(value))))
     Console().print(table, highlight=False)

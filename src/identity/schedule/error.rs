@@ -140,10 +140,10 @@ impl ScheduleError {
         &self.found
     }
 
-    /// The original's words.
+    /// The original's words; a transformation of more than 500 characters is shortened.
     #[must_use]
     pub fn reason(&self) -> String {
-        let token = python_repr(&self.token);
+        let token = shortened(&self.token, python_repr);
         let name = self.transformation().unwrap_or_default();
         match self.kind {
             ErrorKind::EmptySegment => {
@@ -153,9 +153,11 @@ impl ScheduleError {
                 format!("Unrecognized token (does not start with a transformation name): {token}")
             }
             ErrorKind::UnknownTransformation => {
-                format!("Unknown transformation: {} in {token}", python_repr(name))
+                format!("Unknown transformation: {} in {token}", shortened(name, python_repr))
             }
-            ErrorKind::Malformed => format!("Malformed {name} transformation: {token}"),
+            ErrorKind::Malformed => {
+                format!("Malformed {} transformation: {token}", shortened(name, str::to_owned))
+            }
         }
     }
 
@@ -184,3 +186,12 @@ impl fmt::Display for ScheduleError {
 }
 
 impl std::error::Error for ScheduleError {}
+
+/// What somebody wrote can be of any length, and an error is read by people.
+fn shortened(text: &str, show: fn(&str) -> String) -> String {
+    const LONGEST: usize = 500;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", show(&text[..end])),
+        None => show(text),
+    }
+}

@@ -20,7 +20,7 @@ pub(crate) trait Cover: Send {
 #[derive(Debug)]
 pub(crate) struct Files {
     pub(crate) database: File,
-    /// `None` for a connection that only reads.
+    /// `None` where there is none, and nothing will be written.
     pub(crate) journal: Option<File>,
 }
 
@@ -85,11 +85,11 @@ impl Guard {
     }
 
     /// From here on the files belong to a tenure of this thread, with the journal that it opened.
-    pub(crate) fn begin(self: &Arc<Self>, cover: Box<dyn Cover>, journal: File) {
+    pub(crate) fn begin(self: &Arc<Self>, cover: Box<dyn Cover>, journal: Option<File>) {
         ACTIVE.set(Some(Arc::clone(self)));
         let mut state = self.state();
         state.cover = Some(cover);
-        state.journal = Some(journal);
+        state.journal = journal;
         state.own_header = false;
         state.failure = None;
     }
@@ -99,7 +99,7 @@ impl Guard {
         ACTIVE.set(None);
         let mut state = self.state();
         state.cover = None;
-        let clean = state.journal.take().is_some_and(|journal| is_cold(&journal).unwrap_or(false));
+        let clean = state.journal.take().is_none_or(|journal| is_cold(&journal).unwrap_or(false));
         clean && !state.poisoned
     }
 
