@@ -12,7 +12,7 @@
 //! power failure; how long anything takes: leases, the takeover time, the observer's clock (a takeover may come at any
 //! time instead, and the second takeover time of a refused fence is taken at its word); replies that get lost (a
 //! rename that was done and said it was not); tenures that give up alive and take their own token over; posts and group
-//! commit; sealing and unsealing; more than one record for each process.
+//! commit; sealing and unsealing.
 //!
 //! `cargo test --test lock_model -- --nocapture` prints the numbers of states and the lengths of counterexamples.
 #![expect(clippy::print_stdout, reason = "the numbers are for docs/reliability.md")]
@@ -41,7 +41,7 @@ use mutations::Mutation;
 use steps::{Protocol, Size};
 
 const fn size(processes: u8, takeovers: u8, crashes: u8, reads: u8) -> Size {
-    Size { processes, takeovers, crashes, reads }
+    Size { processes, records: 1, takeovers, crashes, reads }
 }
 
 /// The protocol as it stands has no violation at this size, and everything that should be possible is.
@@ -79,6 +79,12 @@ fn no_order_of_steps_of_two_processes_and_a_reader_does_damage() {
 #[test]
 fn no_order_of_steps_of_three_processes_does_damage() {
     assert_safe(size(3, 1, 1, 0), 1);
+}
+
+/// A second record finds what the first has left: a kept connection, and its own fence number.
+#[test]
+fn no_order_of_steps_of_two_records_each_does_damage() {
+    assert_safe(Size { records: 2, ..size(2, 2, 1, 0) }, 1);
 }
 
 #[test]
@@ -119,4 +125,9 @@ fn two_takeovers_among_three_processes_and_a_reader_do_no_damage() {
 #[ignore = "21 million states; `cargo test --release -- --ignored` takes a minute"]
 fn three_takeovers_among_three_processes_do_no_damage() {
     assert_safe(size(3, 3, 1, 0), 2);
+}
+#[test]
+#[ignore = "13 million states; `cargo test --release -- --ignored` takes a minute"]
+fn no_order_of_steps_of_two_records_each_and_a_reader_does_damage() {
+    assert_safe(Size { records: 2, ..size(2, 2, 1, 1) }, 2);
 }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// Processes are numbered 0, 1, 2; so is the record that each of them wants to store.
-pub const MAX_PROCESSES: usize = 3;
+pub const MAX_PROCESSES: u8 = 3;
+pub const MAX_RECORDS_EACH: u8 = 2;
 /// The first database and a copy for each takeover: only a taker can find D, and a tenure copies once.
-pub const MAX_FILES: usize = 4;
+pub const MAX_FILES: u8 = 4;
 
 /// The name of the token file: all that the lock consists of.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -52,20 +52,20 @@ impl fmt::Display for Token {
     }
 }
 
-/// One page of a database: how often the record of each process has been applied to it. Two means twice or more.
+/// One page of a database: how often each record has been applied to it. Two means twice or more.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Page([u8; MAX_PROCESSES]);
+pub struct Page([u8; (MAX_PROCESSES * MAX_RECORDS_EACH) as usize]);
 
 impl Page {
-    pub fn with_record_of(mut self, process: u8) -> Self {
-        let times = &mut self.0[usize::from(process)];
+    pub fn with(mut self, record: u8) -> Self {
+        let times = &mut self.0[usize::from(record)];
         *times = 2.min(*times + 1);
         self
     }
 
     pub fn records(self) -> Records {
         let present = (0u8..).zip(self.0).filter(|&(_, times)| times > 0);
-        present.fold(Records::default(), |records, (process, _)| records.with(process))
+        present.fold(Records::default(), |records, (record, _)| records.with(record))
     }
 
     pub fn applied_twice(self) -> bool {
@@ -80,21 +80,21 @@ pub fn torn(pages: Pages) -> bool {
     pages[0] != pages[1]
 }
 
-/// A set of records, each named by the process that stores it.
+/// A set of records, which are numbered through.
 #[derive(Clone, Copy, Default, Eq, Hash, PartialEq)]
 pub struct Records(u8);
 
 impl Records {
-    pub fn with(self, process: u8) -> Self {
-        Self(self.0 | 1 << process)
+    pub fn with(self, record: u8) -> Self {
+        Self(self.0 | 1 << record)
     }
 
     pub fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
-    pub fn contains(self, process: u8) -> bool {
-        self.includes(Self::default().with(process))
+    pub fn contains(self, record: u8) -> bool {
+        self.includes(Self::default().with(record))
     }
 
     pub fn includes(self, others: Self) -> bool {
@@ -104,7 +104,7 @@ impl Records {
 
 impl fmt::Debug for Records {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries((0..8).filter(|&process| self.contains(process))).finish()
+        formatter.debug_set().entries((0..8).filter(|&record| self.contains(record))).finish()
     }
 }
 
@@ -135,8 +135,8 @@ pub struct Disk {
     pub journal: u8,
     /// How many of `files` have been made.
     pub made: u8,
-    pub files: [File; MAX_FILES],
-    pub waiting: [Waiting; MAX_FILES],
+    pub files: [File; MAX_FILES as usize],
+    pub waiting: [Waiting; MAX_FILES as usize],
 }
 
 impl Disk {

@@ -10,7 +10,7 @@ use crate::steps::{Action, Protocol};
 
 pub struct Explored {
     pub states: usize,
-    /// How many steps it takes to the state that is farthest away.
+    /// How many steps it took to the state that is farthest away; with one thread, by the shortest way.
     pub depth: usize,
     pub took: Duration,
     pub violation: Option<Violation>,

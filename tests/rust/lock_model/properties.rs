@@ -32,8 +32,7 @@ pub fn all(protocol: &Protocol) -> Vec<Property<Protocol>> {
             "everybody is served after the last takeover",
             |protocol: &Protocol, state: &State| {
                 let everybody = &state.processes[..usize::from(protocol.size.processes)];
-                state.takeovers_left == 0
-                    && everybody.iter().all(|process| process.phase == Phase::Acknowledged)
+                state.takeovers_left == 0 && everybody.iter().all(|process| process.phase == Phase::Served)
             },
         ),
         Property::sometimes("a copy replaces the database", |_, state: &State| {
@@ -48,7 +47,7 @@ pub fn all(protocol: &Protocol) -> Vec<Property<Protocol>> {
             "somebody dies and everybody else is served",
             |protocol: &Protocol, state: &State| {
                 let everybody = &state.processes[..usize::from(protocol.size.processes)];
-                let served = everybody.iter().filter(|process| process.phase == Phase::Acknowledged).count();
+                let served = everybody.iter().filter(|process| process.phase == Phase::Served).count();
                 let dead = everybody.iter().filter(|process| process.phase == Phase::Dead).count();
                 dead == 1 && served + dead == everybody.len()
             },

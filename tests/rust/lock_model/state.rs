@@ -12,6 +12,8 @@ pub struct Connection {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Process {
     pub phase: Phase,
+    /// How many of its records are acknowledged.
+    pub stored: u8,
     /// Kept between tenures.
     pub connection: Option<Connection>,
     /// Only without "recovery before release": has given up a tenure. Once is enough, and keeps the model finite.
@@ -20,10 +22,11 @@ pub struct Process {
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Phase {
-    /// Its record is not acknowledged: wants the token.
+    /// There is a record that is not acknowledged: wants the token.
     Waiting,
     InTenure(Tenure),
-    Acknowledged,
+    /// All its records are acknowledged.
+    Served,
     Dead,
 }
 
@@ -31,6 +34,8 @@ pub enum Phase {
 pub struct Tenure {
     /// What this process believes the token's name to be; it may be wrong, and only a rename tells.
     pub name: Holding,
+    /// What it is to store, under the same number in every attempt.
+    pub record: u8,
     /// The open database; 0 until it is opened.
     pub database: u8,
     /// The open journal; 0 until it is opened.
@@ -117,7 +122,7 @@ pub struct Start {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct State {
     pub disk: Disk,
-    pub processes: [Process; MAX_PROCESSES],
+    pub processes: [Process; MAX_PROCESSES as usize],
     pub reader: Reader,
     /// Records that were acknowledged, or shown to a reader.
     pub promised: Records,

@@ -2,16 +2,18 @@
 
 use stateright::{Model, Property};
 
-use crate::disk::{Disk, MAX_FILES, MAX_PROCESSES, Records, Token};
+use crate::disk::{Disk, MAX_FILES, MAX_PROCESSES, MAX_RECORDS_EACH, Records, Token};
 use crate::mutations::Mutation;
 use crate::properties;
 use crate::state::{At, Connection, Phase, Process, Reader, ReaderAt, State};
 use crate::{fence, tenure};
 
-/// How many processes, each of which stores one record, and how much befalls them.
+/// How many processes there are, what they do, and how much befalls them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Size {
     pub processes: u8,
+    /// Records that each process stores, one after the other.
+    pub records: u8,
     pub takeovers: u8,
     pub crashes: u8,
     /// Reads that one lock-free reader completes.
@@ -49,12 +51,15 @@ impl Model for Protocol {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let Size { processes: number, takeovers, crashes, reads } = self.size;
-        assert!(usize::from(number) <= MAX_PROCESSES && usize::from(takeovers) < MAX_FILES);
+        let Size { processes: number, records, takeovers, crashes, reads } = self.size;
+        assert!(number <= MAX_PROCESSES && takeovers < MAX_FILES);
+        assert!((1..=MAX_RECORDS_EACH).contains(&records));
         // Everybody has used the store before.
         let connection = Some(Connection { database: 0, fence: 0 });
-        let mut processes = [Process { phase: Phase::Acknowledged, connection: None, gave_up: false }; _];
-        processes[..usize::from(number)].fill(Process { phase: Phase::Waiting, connection, gave_up: false });
+        let waiting = Process { phase: Phase::Waiting, stored: 0, connection, gave_up: false };
+        let absent = Process { phase: Phase::Served, connection: None, ..waiting };
+        let mut processes = [absent; MAX_PROCESSES as usize];
+        processes[..usize::from(number)].fill(waiting);
         vec![State {
             disk: Disk::new(),
             processes,
@@ -93,7 +98,7 @@ impl Model for Protocol {
                         actions.push(Action::Crash(number));
                     }
                 }
-                Phase::Acknowledged | Phase::Dead => {}
+                Phase::Served | Phase::Dead => {}
             }
         }
         if state.reader.reads_left > 0 {
@@ -107,7 +112,7 @@ impl Model for Protocol {
             Action::Proceed(number) => match next.processes[usize::from(number)].phase {
                 Phase::Waiting => self.acquire(&mut next, number),
                 Phase::InTenure(tenure) => self.proceed(&mut next, number, tenure),
-                Phase::Acknowledged | Phase::Dead => return None,
+                Phase::Served | Phase::Dead => return None,
             },
             Action::TakeOver { taker, holder_provably_dead } => {
                 self.take_over(&mut next, taker, holder_provably_dead);
@@ -115,7 +120,7 @@ impl Model for Protocol {
             Action::FenceRefused(number) => self.recover_in_place(&mut next, number),
             Action::GiveUp(number) => {
                 next.processes[usize::from(number)].gave_up = true;
-                tenure::release(&mut next, number, Phase::Waiting);
+                tenure::release(&mut next, number);
             }
             Action::Crash(number) => {
                 next.crashes_left -= 1;

@@ -1,8 +1,8 @@
 //! A tenure from acquiring or taking over the token to its release, and all that it does to the files.
 
-use crate::disk::{Disk, Holding, Token};
+use crate::disk::{Disk, Holding, MAX_PROCESSES, Token};
 use crate::mutations::Mutation;
-use crate::state::{At, Connection, Fence, Phase, Recovery, State, Tenure, Transaction};
+use crate::state::{At, Connection, Fence, Phase, Process, Recovery, State, Tenure, Transaction};
 use crate::steps::Protocol;
 
 impl Protocol {
@@ -19,9 +19,16 @@ impl Protocol {
         state.disk.token = Token::Held(name);
         let process = &mut state.processes[usize::from(number)];
         let kept = process.connection.take().filter(|kept| self.is_current(*kept, fence));
+        let tenure = Tenure {
+            name,
+            record: next_record(number, process),
+            database: 0,
+            journal: 0,
+            at: At::OpeningDatabase,
+        };
         process.phase = Phase::InTenure(match kept {
-            Some(kept) => Tenure { name, database: kept.database, journal: 0, at: At::OpeningJournal },
-            None => Tenure { name, database: 0, journal: 0, at: At::OpeningDatabase },
+            Some(kept) => Tenure { database: kept.database, at: At::OpeningJournal, ..tenure },
+            None => tenure,
         });
     }
 
@@ -42,17 +49,18 @@ impl Protocol {
         if !self.is_without(Mutation::TakerKeepsItsConnection) {
             process.connection = None;
         }
-        process.phase = Phase::InTenure(Tenure { name, database: 0, journal: 0, at: At::Revoking });
+        let record = next_record(taker, process);
+        process.phase = Phase::InTenure(Tenure { name, record, database: 0, journal: 0, at: At::Revoking });
     }
 
     pub fn proceed(&self, state: &mut State, number: u8, mut tenure: Tenure) {
         if tenure.at == At::Releasing {
-            return release(state, number, Phase::Acknowledged);
+            return self.release_and_acknowledge(state, number, &tenure);
         }
         if tenure.at == At::Storing(Transaction::Committing)
             && self.is_without(Mutation::AcknowledgementBeforeRelease)
         {
-            state.promised = state.promised.with(number);
+            state.promised = state.promised.with(tenure.record);
         }
         let kept = state.processes[usize::from(number)].connection.take();
         let process = &mut state.processes[usize::from(number)];
@@ -61,6 +69,17 @@ impl Protocol {
             // The lock is lost: the connection is not kept, and the record is tried again under the same id.
             None => Phase::Waiting,
         };
+    }
+
+    fn release_and_acknowledge(&self, state: &mut State, number: u8, tenure: &Tenure) {
+        if release(state, number) {
+            state.promised = state.promised.with(tenure.record);
+            let process = &mut state.processes[usize::from(number)];
+            process.stored += 1;
+            if process.stored == self.size.records {
+                (process.phase, process.connection) = (Phase::Served, None);
+            }
+        }
     }
 
     /// Does what `tenure` is at and says what comes next. `None`: the lock is lost.
@@ -125,11 +144,10 @@ impl Protocol {
     }
 
     fn store(&self, disk: &mut Disk, tenure: &Tenure, step: Transaction) -> At {
-        let me = tenure.name.holder;
         let pages = disk.pages(tenure.database);
         At::Storing(match step {
             Transaction::LookingForOwnRecord => {
-                if pages[0].records().contains(me) && !self.is_without(Mutation::NoAppliedIds) {
+                if pages[0].records().contains(tenure.record) && !self.is_without(Mutation::NoAppliedIds) {
                     return At::Releasing;
                 }
                 Transaction::WritingJournal
@@ -139,11 +157,11 @@ impl Protocol {
                 Transaction::WritingFirstPage
             }
             Transaction::WritingFirstPage => {
-                disk.file(tenure.database).pages[0] = pages[0].with_record_of(me);
+                disk.file(tenure.database).pages[0] = pages[0].with(tenure.record);
                 Transaction::WritingSecondPage
             }
             Transaction::WritingSecondPage => {
-                disk.file(tenure.database).pages[1] = pages[1].with_record_of(me);
+                disk.file(tenure.database).pages[1] = pages[1].with(tenure.record);
                 Transaction::Committing
             }
             Transaction::Committing => {
@@ -180,18 +198,19 @@ pub fn renew(disk: &mut Disk, tenure: &mut Tenure, change: impl FnOnce(&mut Hold
     Some(())
 }
 
-pub fn release(state: &mut State, number: u8, then: Phase) {
+/// Whether the token could be released. The connection is kept then, and only then.
+pub fn release(state: &mut State, number: u8) -> bool {
     let process = &mut state.processes[usize::from(number)];
-    let Phase::InTenure(Tenure { name, database, .. }) = process.phase else { return };
-    if state.disk.token != Token::Held(name) {
-        process.phase = Phase::Waiting;
-        return;
-    }
-    state.disk.token = Token::Free { fence: name.fence, generation: name.generation };
-    process.phase = then;
-    if then == Phase::Acknowledged {
-        state.promised = state.promised.with(number);
-    } else {
+    let Phase::InTenure(Tenure { name, database, .. }) = process.phase else { return false };
+    process.phase = Phase::Waiting;
+    let held = state.disk.token == Token::Held(name);
+    if held {
+        state.disk.token = Token::Free { fence: name.fence, generation: name.generation };
         process.connection = Some(Connection { database, fence: name.fence });
     }
+    held
+}
+
+fn next_record(number: u8, process: &Process) -> u8 {
+    number + process.stored * MAX_PROCESSES
 }
