@@ -162,9 +162,9 @@ impl<'a> Turn<'a> {
             }
             None => files = Some(connection::open_files(path, writes)?),
         }
-        if flags.must_fence
-            && let Some(fenced) = self.fence(wait)?
-        {
+        if flags.must_fence {
+            // Opened anew also after a refusal: the database may have been replaced and only its journal refused.
+            let fenced = self.fence(wait)?.map_or_else(|| connection::open_files(path, writes), Ok)?;
             (connected, files, journal) = (None, Some(fenced), None);
         }
         if let Some(files) = &mut files {

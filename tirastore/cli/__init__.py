@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tirastore.cli import demo, export, lookup, verify
+from tirastore.cli import demo, export, lock, lookup, verify
 from tirastore.cli.shared import printable
 from tirastore.errors import TiraStoreError
 
@@ -36,6 +36,10 @@ for _command in (
     lookup.lookup,
     export.export,
     export.backup,
+    export.restore,
     verify.verify,
+    lock.lock,
+    lock.seal,
+    lock.unseal,
 ):
     main.add_command(_command)

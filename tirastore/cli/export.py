@@ -1,4 +1,4 @@
-"""``tirastore export`` and ``tirastore backup``: a store in other files."""
+"""``tirastore export``, ``backup`` and ``restore``: a store in other files, and back."""
 
 from pathlib import Path
 from typing import Literal
@@ -38,3 +38,31 @@ def backup(path: Path, out: Path | None, *, verify: bool) -> None:
     """Copy one consistent state of the store PATH, by default to a file beside it."""
     with TiraStore(path, read_only=True) as store:
         click.echo(store.backup(out, verify=verify))
+
+
+@click.command(
+    cls=Command,
+    short_help="Replace all of a store by a backup.",
+    examples=("tirastore restore measurements_20260221T153012Z.db measurements.db --yes",),
+)
+@click.argument("backup_path", metavar="BACKUP", type=PATH)
+@click.argument("path", type=PATH)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def restore(backup_path: Path, path: Path, *, yes: bool) -> None:
+    """Replace all records of the store PATH by those of BACKUP, which stays as it is.
+
+    Workers may go on: they see the restored records from their next call on. A backup with damage
+    is refused, see tirastore verify.
+    """
+    with TiraStore(backup_path, read_only=True) as backup:
+        report = backup.verify()
+        if not report.ok:
+            raise click.ClickException(str(report).partition("\n")[0])
+        replacement = backup.count()
+    with TiraStore(path, allow_cpu_mismatch=True) as store:
+        if not yes:
+            click.confirm(
+                f"Replace {store.count():,} records of {path} by {replacement:,}?", abort=True
+            )
+        store.restore(backup_path)
+        click.echo(f"restored {store.count():,} records")
