@@ -132,7 +132,7 @@ pub enum Error {
 
     /// The lock directory has lost its token, or has several: somebody else than its users changed it.
     #[error(
-        "lock directory {} is damaged: {why}; stop all clients of the store and run: tirastore lock --repair",
+        "lock directory {} is damaged: {why}; stop all clients of the store and run: tirastore lock PATH --repair",
         path.display()
     )]
     LockDamaged {

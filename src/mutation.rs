@@ -12,13 +12,21 @@ pub(crate) const fn off(_name: &str) -> bool {
     false
 }
 
+/// Lets a page write take as long as a test asked for.
+#[cfg(not(any(test, feature = "mutations")))]
+#[inline(always)]
+#[allow(clippy::inline_always)] // nothing must remain of it
+pub(crate) const fn slow_page_write() {}
+
 #[cfg(any(test, feature = "mutations"))]
-pub use switches::{off, switch_off, without};
+pub use switches::{off, slow_page_write, slow_page_writes, switch_off, without};
 
 #[cfg(any(test, feature = "mutations"))]
 mod switches {
     use std::cell::RefCell;
     use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     thread_local! {
         static OFF: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
@@ -28,6 +36,22 @@ mod switches {
     #[must_use]
     pub fn off(name: &str) -> bool {
         OFF.with_borrow(|set| set.contains(name))
+    }
+
+    /// Microseconds that every page write of this process takes longer.
+    static SLOWNESS: AtomicU64 = AtomicU64::new(0);
+
+    /// Makes every page write of this process longer by `microseconds`, so that a test sees what happens meanwhile.
+    pub fn slow_page_writes(microseconds: u64) {
+        SLOWNESS.store(microseconds, Ordering::Relaxed);
+    }
+
+    /// Takes as long as [`slow_page_writes`] asked for.
+    pub fn slow_page_write() {
+        let slowness = SLOWNESS.load(Ordering::Relaxed);
+        if slowness > 0 {
+            std::thread::sleep(Duration::from_micros(slowness));
+        }
     }
 
     /// Switches the mechanism called `name` off for the rest of this thread's life.

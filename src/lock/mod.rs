@@ -26,6 +26,6 @@ pub use sealing::{break_lock, repair, restore, seal, unseal};
 pub(crate) use sealing::{is_sealed, seal_new};
 pub(crate) use sequence::{Sealed, Sequence};
 pub(crate) use tenure::locked;
-pub use tenure::{Access, Answer, Locking, Place, Tenure, read, write};
+pub use tenure::{Access, Answer, Locking, Place, ReadCounts, Tenure, read, write};
 pub(crate) use wait::Wait;
 pub use wait::{Interrupt, Patience, Uninterrupted};

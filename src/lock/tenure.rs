@@ -34,13 +34,34 @@ pub struct Place {
     pub(crate) kept: Arc<Kept>,
     /// What readers without the lock keep open.
     pub(crate) readers: Arc<Kept>,
+    /// How reads went.
+    pub read_counts: Arc<ReadCounts>,
+}
+
+/// How many reads went which way, since the store was opened.
+#[derive(Debug, Default)]
+pub struct ReadCounts {
+    /// Without the lock, accepted.
+    pub accepted: AtomicU64,
+    /// Attempts without the lock that somebody's writing spoilt.
+    pub rejected: AtomicU64,
+    /// In a tenure.
+    pub locked: AtomicU64,
 }
 
 impl Place {
     /// The store at `db_path`, with nothing kept open.
     #[must_use]
     pub fn new(db_path: PathBuf, locking: Locking, lock_timeout: Duration, coherent: bool) -> Self {
-        Self { db_path, locking, lock_timeout, coherent, kept: Arc::default(), readers: Arc::default() }
+        Self {
+            db_path,
+            locking,
+            lock_timeout,
+            coherent,
+            kept: Arc::default(),
+            readers: Arc::default(),
+            read_counts: Arc::default(),
+        }
     }
 
     pub(crate) fn lock_path(&self) -> PathBuf {

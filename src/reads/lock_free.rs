@@ -4,6 +4,7 @@
 //! from the middle of such a transaction would be believed ever after. So after every attempt that is not accepted the
 //! connection forgets all pages.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -29,11 +30,13 @@ pub(super) fn read<T>(
     loop {
         match Sequence::look(place)? {
             Sealed::No => return Ok(None),
-            Sealed::Yes(sequence) if sequence.quiet => match attempt(place, &sequence, &mut work)? {
-                Attempt::Accepted(outcome) => return outcome.map(Some),
-                Attempt::NeedsRecovery => return Ok(None),
-                Attempt::Rejected => {}
-            },
+            Sealed::Yes(sequence) if sequence.quiet || mutation::off("token-sequence") => {
+                match attempt(place, &sequence, &mut work)? {
+                    Attempt::Accepted(outcome) => return outcome.map(Some),
+                    Attempt::NeedsRecovery => return Ok(None),
+                    Attempt::Rejected => {}
+                }
+            }
             Sealed::Yes(_) | Sealed::Unseen => {}
         }
         if clock::since_boot().saturating_sub(began) > PATIENCE {
@@ -67,9 +70,11 @@ fn attempt<T>(
     // The last look: what was read before it was true at one moment.
     let accepted = same_header && (mutation::off("token-sequence") || sequence.still_stands(place)?);
     if accepted {
+        place.read_counts.accepted.fetch_add(1, Ordering::Relaxed);
         place.readers.put(reader);
         return Ok(Attempt::Accepted(outcome));
     }
+    place.read_counts.rejected.fetch_add(1, Ordering::Relaxed);
     if !mutation::off("forget-rejected-pages") {
         connection::forget_pages(&reader.connection);
     }

@@ -6,6 +6,8 @@
 mod lock_free;
 mod validated;
 
+use std::sync::atomic::Ordering;
+
 use rusqlite::Connection;
 
 use crate::error::Result;
@@ -64,9 +66,12 @@ pub fn read<T>(
         }
     }
     match mode {
-        ReadMode::Shared | ReadMode::Locked => lock::read(place, interrupt, |tenure| {
-            work(&Snapshot { connection: tenure.connection(), tenure: Some(tenure) })
-        }),
+        ReadMode::Shared | ReadMode::Locked => {
+            place.read_counts.locked.fetch_add(1, Ordering::Relaxed);
+            lock::read(place, interrupt, |tenure| {
+                work(&Snapshot { connection: tenure.connection(), tenure: Some(tenure) })
+            })
+        }
         ReadMode::Validated => {
             validated::read(place, interrupt, |connection| work(&Snapshot { connection, tenure: None }))
         }

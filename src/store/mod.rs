@@ -20,7 +20,7 @@ pub use sealing::{break_lock, lock_info, repair_lock};
 
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
-use crate::lock::{self, Answer, Interrupt, Place, Tenure};
+use crate::lock::{self, Answer, Interrupt, Place, ReadCounts, Tenure};
 use crate::reads::{self, ReadMode, Snapshot};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
@@ -112,6 +112,12 @@ impl Store {
     #[must_use]
     pub fn db_path(&self) -> &Path {
         &self.place.db_path
+    }
+
+    /// How this store's reads went so far.
+    #[must_use]
+    pub fn read_counts(&self) -> &ReadCounts {
+        &self.place.read_counts
     }
 
     /// May records be written?

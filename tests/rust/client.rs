@@ -6,12 +6,14 @@
 //! client DB overwrite PREFIX FROM COUNT        the same, replacing records
 //! client DB lookup PREFIX FROM COUNT           one line "hit|miss PREFIX NUMBER" for each
 //! client DB check                              one line "ok|bad PREFIX NUMBER" for each record, by its own checksum
+//! client DB churn ROWS                         for ever: gives all of ROWS records one new value, in one transaction
+//! client DB break COUNT                        takes the lock by force, so often
 //! client DB seal | unseal | recover
 //! ```
 //!
 //! Environment: `CLIENT_STALE` and `CLIENT_TIMEOUT` in seconds (takeover time of a store that it creates, patience),
 //! `CLIENT_PROTOCOL` (auto, token, hardlink), `CLIENT_WITHOUT` (mechanisms to switch off, comma-separated),
-//! `CLIENT_PAUSE` (milliseconds between records).
+//! `CLIENT_PAUSE` (milliseconds between records), `CLIENT_SLOW_WRITES` (microseconds that a page write takes longer).
 //!
 //! Every record says in its times what they must be, so that a page that was mixed up is seen (`integrity_check` is
 //! satisfied with pages of another time).
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
     for mechanism in switched_off.split(',').filter(|name| !name.is_empty()) {
         tirastore::mutation::switch_off(mechanism);
     }
+    let slowness = env::var("CLIENT_SLOW_WRITES").ok().and_then(|value| value.parse().ok());
+    tirastore::mutation::slow_page_writes(slowness.unwrap_or(0));
     match run(&words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -56,6 +60,11 @@ fn run(words: &[&str]) -> Result<(), Error> {
         }
         ("overwrite", [prefix, from, count]) => record(&store, prefix, number(from), number(count), 1, true),
         ("lookup", [prefix, from, count]) => lookup(&store, prefix, number(from), number(count)),
+        ("churn", [rows]) => churn(&store, number(rows)),
+        ("break", [count]) => (0..number(count)).try_for_each(|_| {
+            std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
+            tirastore::store::break_lock(&options(db), &Uninterrupted)
+        }),
         ("check", []) => check(&store),
         ("seal", []) => store.seal(&Uninterrupted).map(|_| ()),
         ("unseal", []) => store.unseal(&Uninterrupted).map(|_| ()),
@@ -132,6 +141,19 @@ fn record(
             say(&format!("ack {prefix} {number}"));
         }
         next = numbers.end;
+        std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
+    }
+    Ok(())
+}
+
+fn churn(store: &Store, rows: u64) -> Result<(), Error> {
+    for value in 1.. {
+        let row = |number| Measurement {
+            outcome: Outcome { is_legal: true, execution_times: Some(vec![f64::from(value); 30]) },
+            ..measurement("churn", number)
+        };
+        let rows: Vec<_> = (0..rows).map(row).collect();
+        store.record_batch(&rows, "rows", true, &Uninterrupted)?;
         std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
     }
     Ok(())

@@ -171,6 +171,7 @@ unsafe extern "C" fn write(
     let outcome = match part.which {
         Which::Journal => part.guard.write_journal(bytes, offset),
         Which::Database => {
+            crate::mutation::slow_page_write();
             part.guard.touch(Which::Database, Touch::Write, |file| file.write_all_at(bytes, offset))
         }
     };
