@@ -1,6 +1,8 @@
 //! A read without the lock sees one committed state, whatever writers do meanwhile: commit, die in the middle, are
 //! taken over and shut out.
 
+#![allow(clippy::print_stderr)] // figures for docs/reliability.md
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,7 +111,6 @@ fn read_beside_writers(enough: u64, patience: Duration, without: Option<&str>) -
         let (accepted, rejected) =
             (counts.accepted.load(Ordering::Relaxed), counts.rejected.load(Ordering::Relaxed));
         let name = without.unwrap_or("as it is");
-        #[allow(clippy::print_stderr)] // a figure of the report
         eprintln!(
             "reliability: torn reads, {name}: {accepted} accepted, {rejected} rejected, {torn} torn, \
              {} locked; {kills} kills, {breaks} taken by force",
