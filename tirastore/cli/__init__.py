@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tirastore.cli import demo, export, lookup
+from tirastore.cli import demo, doctor, export, lookup
 from tirastore.errors import TiraStoreError
 
 __all__ = ["main"]
@@ -29,5 +29,12 @@ def main() -> None:
     """Use a store of program measurements for compiler autoschedulers."""
 
 
-for _command in (demo.demo, lookup.stats, lookup.lookup, export.export, export.backup):
+for _command in (
+    demo.demo,
+    doctor.doctor,
+    lookup.stats,
+    lookup.lookup,
+    export.export,
+    export.backup,
+):
     main.add_command(_command)
