@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING
 from tirastore._core import file_system
 from tirastore.doctor import directory as files
 from tirastore.doctor import exclusion, surroundings, visibility
-from tirastore.doctor.mailbox import Remote, Task
+from tirastore.doctor.mailbox import Remote, Task, remove
 from tirastore.doctor.peer import Peer, PeerLostError, Process, ask
 from tirastore.doctor.report import Finding, Report, Verdict, note, ok, problem
 from tirastore.doctor.side import name_of
@@ -289,11 +287,7 @@ def _scratch(directory: Path) -> Iterator[Path | None]:
     try:
         yield base
     finally:
-        shutil.rmtree(base, ignore_errors=True)
-        if base.exists():
-            # NFS keeps files that a process has just closed for a moment, under names of its own.
-            time.sleep(0.5)
-            shutil.rmtree(base, ignore_errors=True)
+        remove(base)
 
 
 @contextlib.contextmanager

@@ -82,9 +82,12 @@ def race(
     if not winners:
         return problem(check, f"nobody won any of {rounds} rounds", "No store can be kept here.")
     if len(winners) < rounds:
+        missing = f"nobody won {rounds - len(winners)} of {rounds} rounds"
+        if errors:
+            return note(check, f"{missing} {_listed(errors)}", "Records fail with these errors.")
         return note(
             check,
-            f"nobody won {rounds - len(winners)} of {rounds} rounds {_listed(errors)}".rstrip(),
+            missing,
             "Replies of the file server were lost. The lock looks at names again after an error, "
             "so this costs only time.",
         )
@@ -103,8 +106,6 @@ def _refused(race: Race, check: str, errors: Counter[str], *, link_needed: bool)
 
 
 def _listed(errors: Counter[str]) -> str:
-    if not errors:
-        return ""
     return "(" + ", ".join(f"{name}: {count} times" for name, count in sorted(errors.items())) + ")"
 
 

@@ -38,17 +38,30 @@ class Task:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Task | None:
-        """Return the place, or None outside a step of two tasks or more."""
+        """Return the place, or None outside a step of two tasks or more.
+
+        A batch script has a rank and a number of tasks, too, and no second task: only a step that
+        srun has started has a number.
+        """
         try:
             rank, tasks = int(environment["SLURM_PROCID"]), int(environment["SLURM_NTASKS"])
-            step = f"{int(environment['SLURM_JOB_ID'])}.{environment.get('SLURM_STEP_ID', '0')}"
+            step = f"{int(environment['SLURM_JOB_ID'])}.{int(environment['SLURM_STEP_ID'])}"
         except (KeyError, ValueError):
             return None
-        return cls(rank, step) if tasks >= _PAIR and "/" not in step else None
+        return cls(rank, step) if tasks >= _PAIR else None
 
     def meeting_point(self, directory: Path) -> Path:
         """Return the directory in which the tasks of this step meet."""
         return directory / f".tirastore-doctor-{self.step}"
+
+
+def remove(directory: Path) -> None:
+    """Remove a directory of checks, in which a process may just have made or closed a file."""
+    for pause in (0.0, 0.1, 0.5):
+        time.sleep(pause)
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
 
 
 class Mailbox:
@@ -109,8 +122,11 @@ class Remote:
 
     def meet(self, patience: float = MEETING) -> str:
         """Wait for the other task; return its host."""
-        # A run that was killed has left its own: no task of this step has written it.
-        shutil.rmtree(self._place, ignore_errors=True)
+        # What a killed run has left is moved away first: task 1 may be writing there.
+        with contextlib.suppress(FileNotFoundError):
+            left = self._place.with_name(f"{self._place.name}.left.{os.getpid()}")
+            self._place.rename(left)
+            remove(left)
         self._place.mkdir()
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
@@ -136,7 +152,7 @@ class Remote:
             with contextlib.suppress(OSError):
                 self.send("stop")
                 self._mailbox.fetch(f"answer.{self._partner}.{self._asked}", PATIENCE)
-        shutil.rmtree(self._place, ignore_errors=True)
+        remove(self._place)
 
 
 def assist(place: Path, patience: float = MEETING) -> None:

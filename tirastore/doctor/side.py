@@ -67,9 +67,10 @@ class Side:
 
     def lay_out(self, kind: str, count: int, me: str, *, first: bool) -> None:
         """Make what this side needs for a race; the first one makes what is raced for, too."""
-        if kind == "link":
-            (self.base / f"link.{me}").touch()
         for index in range(count):
+            # A file for each round, as a lock has: some file systems allow few links to one.
+            if kind == "link":
+                (self.base / f"link.{me}.{index}").touch()
             if kind == "rename" and first:
                 (self.base / f"token.{index}").touch()
             if kind == "birth":
@@ -106,7 +107,7 @@ class Side:
 
     def _attempt(self, kind: str, index: int, me: str) -> None:
         if kind == "link":
-            (self.base / f"link.{index}").hardlink_to(self.base / f"link.{me}")
+            (self.base / f"link.{index}").hardlink_to(self.base / f"link.{me}.{index}")
         elif kind == "rename":
             (self.base / f"token.{index}").rename(self.base / f"won.{me}.{index}")
         else:

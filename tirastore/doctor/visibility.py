@@ -70,4 +70,8 @@ def _or_never(seconds: float | None) -> float:
 
 
 def _after(seconds: float | None, limit: float) -> str:
-    return f"not within {limit:g} s" if seconds is None else f"after {seconds:.1f} s"
+    return f"not within {limit:g} s" if seconds is None else f"after {_rounded(seconds)}"
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
