@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path  # noqa: TC003
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from tirastore.cli.shared import INTERRUPTED, PATH, Command
+from tirastore.cli.shared import PATH, Command
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tirastore.doctor import Report
 
-_TERMINATED = 143
 _WIDE = 110
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
@@ -43,11 +45,10 @@ def doctor(path: Path, path2: Path | None) -> None:
     from tirastore.doctor import examine, task_of_this_process  # noqa: PLC0415 -- help needs none
     from tirastore.doctor.mailbox import assist  # noqa: PLC0415
 
-    signal.signal(signal.SIGTERM, _terminated)
     task = task_of_this_process()
     if task is not None and task.rank > 1:
         return
-    try:
+    with _signals_end_it_once():
         if task is not None and task.rank == 1:
             directory = path.resolve()
             directory = directory if directory.is_dir() else directory.parent
@@ -55,16 +56,31 @@ def doctor(path: Path, path2: Path | None) -> None:
                 assist(task.meeting_point(directory))
             return
         report = examine(path, path2, task=task)
-    except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
     _show(report)
     if not report.safe:
         raise SystemExit(1)
 
 
-def _terminated(*_: object) -> NoReturn:
-    """Leave through every `finally`: a cancelled job, too, leaves nothing behind."""
-    raise SystemExit(_TERMINATED)
+@contextlib.contextmanager
+def _signals_end_it_once() -> Iterator[None]:
+    """Leave through every `finally`, also when a job is cancelled, so that nothing is left behind.
+
+    Only the first signal counts: srun sends Ctrl-C and then SIGTERM, which must not end the removal
+    that the first one began.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def end(number: int, _frame: object) -> NoReturn:
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = [signal.signal(number, end) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _show(report: Report) -> None:
