@@ -25,7 +25,7 @@ impl FileSystem {
 
 #[pyfunction]
 pub(super) fn file_system(py: Python<'_>, path: PathBuf) -> PyResult<FileSystem> {
-    let found = py.detach(|| filesystem::of(&path))?;
+    let found = py.detach(move || filesystem::of(&path))?;
     Ok(FileSystem {
         kind: found.kind,
         magic: found.magic,
