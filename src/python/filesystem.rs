@@ -26,7 +26,7 @@ impl FileSystem {
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // extracted by value
 pub(super) fn file_system(py: Python<'_>, path: PathBuf) -> PyResult<FileSystem> {
-    let found = py.detach(|| filesystem::of(&path))?;
+    let found = py.detach(move || filesystem::of(&path))?;
     Ok(FileSystem {
         kind: found.kind,
         magic: found.magic,

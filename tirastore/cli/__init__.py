@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tirastore.cli import demo, export, lock, lookup, verify
+from tirastore.cli import demo, doctor, export, lock, lookup, verify
 from tirastore.cli.shared import printable
 from tirastore.errors import TiraStoreError
 
@@ -32,6 +32,7 @@ def main() -> None:
 
 for _command in (
     demo.demo,
+    doctor.doctor,
     lookup.stats,
     lookup.lookup,
     export.export,
