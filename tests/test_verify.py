@@ -287,6 +287,15 @@ def test_a_record_whose_program_is_lost_is_not_hidden(path: Path) -> None:
         assert store.verify().records == RECORDS + 1
 
 
+@pytest.mark.parametrize("column", ["program_name", "source_code"])
+def test_a_program_that_is_no_text_is_not_passed_off_as_one(path: Path, column: str) -> None:
+    change(path, f"UPDATE programs SET {column} = x'ff00'")  # noqa: S608 -- no input
+    with open_store(path) as store:
+        with pytest.raises(CorruptRecordError, match=f"{key_of(1)}.*{column} of its program"):
+            store.get(key_of(1))
+        assert len(store.get_program_records("p", SOURCE)) == RECORDS
+
+
 def test_a_damaged_record_can_be_measured_again(path: Path) -> None:
     change(path, "UPDATE records SET schedule = 'R(L0,comps=[''c''])' WHERE key = ?", key_of(2))
     change(path, "UPDATE records SET result_json = x'00' WHERE key = ?", key_of(3))

@@ -107,15 +107,25 @@ pub struct RecordOfProgram {
     pub source_code: String,
     /// The program is not in the store: name and source are empty.
     pub is_orphan: bool,
+    /// A column of the program that holds no text.
+    pub damaged_program_column: Option<&'static str>,
 }
 
 impl RecordOfProgram {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let is_orphan = row.get_ref(11)? == ValueRef::Null;
+        let mut damaged_program_column = None;
+        for (index, name) in [(9, "program_name"), (10, "source_code")] {
+            if !is_orphan && !column::is_text(row, index)? {
+                damaged_program_column.get_or_insert(name);
+            }
+        }
         Ok(Self {
             record: Record::from_row(row)?,
+            is_orphan,
+            damaged_program_column,
             program_name: column::text(row, 9)?,
             source_code: column::text(row, 10)?,
-            is_orphan: row.get_ref(11)? == ValueRef::Null,
         })
     }
 
@@ -125,10 +135,12 @@ impl RecordOfProgram {
     ///
     /// [`Error::CorruptRecord`] where a column holds no text, or the program is missing.
     pub fn whole(self) -> Result<Self> {
-        let cause = match self.record.damaged_column {
-            Some(column) => format!("its column {column} holds no text"),
-            None if self.is_orphan => format!("its program {} is not in the store", self.record.program_hash),
-            None => return Ok(self),
+        let hash = &self.record.program_hash;
+        let cause = match (self.record.damaged_column, self.damaged_program_column) {
+            (Some(column), _) => format!("its column {column} holds no text"),
+            (None, Some(column)) => format!("the column {column} of its program {hash} holds no text"),
+            (None, None) if self.is_orphan => format!("its program {hash} is not in the store"),
+            (None, None) => return Ok(self),
         };
         Err(Error::CorruptRecord { key: self.record.key, cause })
     }

@@ -4,10 +4,12 @@
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tirastore::identity::{key, program};
-use tirastore::lock::{Interrupt, Uninterrupted};
+use tirastore::lock::{HardLink, Interrupt, Patience, Uninterrupted, lock_path};
 use tirastore::measurement::{Measurement, Outcome};
 use tirastore::mutation;
 use tirastore::storage::verify::{Finding, Kind, Report};
@@ -187,6 +189,48 @@ fn a_verification_ends_when_it_is_told_to() {
         assert!(matches!(stopped, Err(Error::Interrupted)), "{stopped:?}");
     }
     assert_eq!(verify(&store).findings, []);
+}
+
+#[test]
+fn a_long_verification_keeps_its_lock() {
+    /// Makes every piece of the work long.
+    struct Slow;
+    impl Interrupt for Slow {
+        fn pending(&self) -> bool {
+            thread::sleep(Duration::from_millis(180));
+            false
+        }
+    }
+    /// Does somebody who breaks locks after a second stay out until the verification is over?
+    fn is_alone(verify: impl FnOnce(&Store) -> tirastore::Result<Report> + Send) -> bool {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let store = store_in(directory.path(), 400);
+        let stale_timeout = Duration::from_secs(1);
+        let slow = Options { stale_lock_timeout: stale_timeout, ..Options::new(store.db_path()) };
+        let slow = Store::open(slow, &Uninterrupted).expect("opened");
+        // Each page that is stepped over is a piece of the work.
+        for leaf in leaves_of(&store, page_of(&store, "records")).into_iter().skip(1).step_by(2) {
+            overwrite(&store, leaf);
+        }
+        let path = lock_path(store.db_path());
+        let lock = HardLink { path, mode: 0o666, stale_timeout, outwait_old_claims: false, gated: false };
+        thread::scope(|scope| {
+            let verification = scope.spawn(|| {
+                verify(&slow).expect("verified");
+                Instant::now()
+            });
+            while !lock.path.exists() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            let patience = Patience { timeout: Duration::from_secs(60), interrupt: &Uninterrupted };
+            lock.acquire(patience).expect("in the end").release().expect("released");
+            let entered = Instant::now();
+            entered + Duration::from_millis(500) > verification.join().expect("no panic")
+        })
+    }
+    assert!(is_alone(|store| store.verify(&Slow)));
+    let unnoticed = is_alone(|store| mutation::without("renewal", || store.verify(&Slow)));
+    assert!(!unnoticed, "kept without renewal: this test cannot see it fail");
 }
 
 /// The root page of a table or an index.
