@@ -21,6 +21,7 @@ from tirastore.doctor.mailbox import Remote, Task, remove
 from tirastore.doctor.peer import Peer, PeerLostError, Process, ask
 from tirastore.doctor.report import Finding, Report, Verdict, note, ok, problem
 from tirastore.doctor.side import name_of
+from tirastore.maintenance import lock_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +124,7 @@ def _directory_of(path: Path) -> tuple[Path, Path | None]:
 
 
 def _lock_of(store: Path) -> Path:
-    return store.with_suffix(".db.lock")
+    return lock_info(store).path
 
 
 def _alone(base: Path, *, link_needed: bool) -> list[Finding]:
