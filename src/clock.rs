@@ -1,9 +1,11 @@
 //! The two clocks of the store: time of day for people, time since boot for waiting.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::time::{ClockId, clock_gettime};
 use time::OffsetDateTime;
+
+use crate::mutation;
 
 /// Time since this node booted, suspended time included.
 ///
@@ -11,13 +13,30 @@ use time::OffsetDateTime;
 #[must_use]
 pub fn since_boot() -> Duration {
     // CLOCK_BOOTTIME exists on every Linux since 2.6.39; a failure here would be a kernel without it.
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+    let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+    match mutation::clock_skew() {
+        0 => since_boot,
+        // Later than any skew: this clock is never below zero.
+        skew => since_boot + Duration::from_secs(LONG_AGO.saturating_add_signed(skew)),
+    }
+}
+
+/// Seconds that a test's wrong clock has run already.
+const LONG_AGO: u64 = 1 << 32;
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc() + time::Duration::seconds(mutation::clock_skew())
+}
+
+fn since_1970() -> Duration {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Duration::new(since.as_secs().saturating_add_signed(mutation::clock_skew()), since.subsec_nanos())
 }
 
 /// Now in UTC as Python's `datetime.isoformat()` prints it: microseconds, left out when they are zero.
 #[must_use]
 pub fn now_iso() -> String {
-    iso(OffsetDateTime::now_utc())
+    iso(now())
 }
 
 fn iso(t: OffsetDateTime) -> String {
@@ -33,7 +52,7 @@ fn iso(t: OffsetDateTime) -> String {
 /// Now in UTC as a part of a file name: `20260221T153012Z`.
 #[must_use]
 pub fn now_compact() -> String {
-    let t = OffsetDateTime::now_utc();
+    let t = now();
     let (year, month, day) = (t.year(), u8::from(t.month()), t.day());
     format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", t.hour(), t.minute(), t.second())
 }
@@ -41,7 +60,7 @@ pub fn now_compact() -> String {
 /// Whole seconds since 1970.
 #[must_use]
 pub fn unix_seconds_whole() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    since_1970().as_secs()
 }
 
 /// Is `text` a date of ISO 8601 as Python's `isoformat()` prints it, with or without its time, fraction and zone?
@@ -92,7 +111,7 @@ fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> O
 /// Seconds since 1970 with their fraction, as Python's `time.time()` gives them.
 #[must_use]
 pub fn unix_seconds() -> f64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+    since_1970().as_secs_f64()
 }
 
 #[cfg(test)]

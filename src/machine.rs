@@ -26,6 +26,9 @@ pub fn slurm_cpus() -> String {
 /// Name of this host.
 #[must_use]
 pub fn hostname() -> String {
+    if let Some(pretended) = crate::mutation::hostname() {
+        return pretended;
+    }
     nix::unistd::gethostname()
         .map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 }

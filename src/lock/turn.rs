@@ -69,6 +69,7 @@ impl<'a> Turn<'a> {
         };
         let Acquired { held, taken_over } = acquired;
         let unfinished = !held.flags().none();
+        mutation::reached("enter");
         Ok(Some(Self {
             place,
             held: Arc::new(Mutex::new(held)),
@@ -137,6 +138,7 @@ impl<'a> Turn<'a> {
             return self.release(outcome);
         }
         lock(&self.held).keep()?;
+        mutation::reached("leave");
         self.place.directory().remove()
     }
 
@@ -311,6 +313,7 @@ impl<'a> Turn<'a> {
 
     fn release<T>(self, outcome: Result<T>) -> Result<T> {
         let lost = self.lost();
+        mutation::reached("leave");
         if lock(&self.held).is_lost() {
             return Err(lost);
         }

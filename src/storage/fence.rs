@@ -253,6 +253,7 @@ fn swap(from: &Path, to: &Path, file: &File) -> Result<()> {
     let failed = |source| Error::io(to, "replacing")(source);
     let ours = file.metadata().map_err(failed)?;
     for _ in 0..10 {
+        mutation::reached("database-swap");
         let error = match fs::rename(from, to) {
             Ok(()) => return Ok(()),
             Err(error) => error,

@@ -9,21 +9,38 @@
 //! client DB churn ROWS                         for ever: gives all of ROWS records one new value, in one transaction
 //! client DB break COUNT                        takes the lock by force, so often
 //! client DB seal | unseal | recover
+//! client DB work PREFIX SEED COUNT             records, overwrites, lookups and long batches, COUNT in all
+//! client DB enter COUNT                        as many tenures, most of which only look
+//! client DB hold SECONDS                       one tenure, which renews; "holding" when it begins, "held" at its end
+//! client DB stop PREFIX COUNT POINT            one batch, within which the process stops itself (SIGSTOP)
+//! client DB original PREFIX FROM COUNT         as a client of the original
 //! ```
 //!
 //! Environment: `CLIENT_STALE` and `CLIENT_TIMEOUT` in seconds (takeover time of a store that it creates, patience),
 //! `CLIENT_PROTOCOL` (auto, token, hardlink), `CLIENT_WITHOUT` (mechanisms to switch off, comma-separated),
-//! `CLIENT_PAUSE` (milliseconds between records), `CLIENT_SLOW_WRITES` (microseconds that a page write takes longer).
+//! `CLIENT_PAUSE` (milliseconds between records), `CLIENT_ORACLE` (a file whose kernel lock each tenure takes; one line
+//! "overlap" where it is taken), `CLIENT_NODE` (a host name to pretend), `CLIENT_CLOCK_SKEW` (seconds),
+//! `CLIENT_STOP_AT` (steps from its beginning after which the process stops itself), `CLIENT_SLOW`
+//! (microseconds that each step of a commit takes, as it does on a file server: kills then meet all of them).
 //!
 //! Every record says in its times what they must be, so that a page that was mixed up is seen (`integrity_check` is
 //! satisfied with pages of another time).
 
+#[path = "client/original.rs"]
+mod original;
+#[path = "client/watcher.rs"]
+mod watcher;
+
 use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tirastore::lock::Uninterrupted;
+use nix::time::{ClockId, clock_gettime};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tirastore::lock::{self, HardLink, Locking, Place, Uninterrupted, lock_path};
 use tirastore::measurement::{Measurement, Outcome};
 use tirastore::store::{Options, Protocol};
 use tirastore::{Error, Store};
@@ -35,8 +52,17 @@ fn main() -> ExitCode {
     for mechanism in switched_off.split(',').filter(|name| !name.is_empty()) {
         tirastore::mutation::switch_off(mechanism);
     }
-    let slowness = env::var("CLIENT_SLOW_WRITES").ok().and_then(|value| value.parse().ok());
-    tirastore::mutation::slow_page_writes(slowness.unwrap_or(0));
+    if let Ok(node) = env::var("CLIENT_NODE") {
+        tirastore::mutation::be_on(&node);
+    }
+    if let Some(skew) = env::var("CLIENT_CLOCK_SKEW").ok().and_then(|seconds| seconds.parse().ok()) {
+        tirastore::mutation::set_clocks_wrong(skew);
+    }
+    watcher::slow_down(number(&env::var("CLIENT_SLOW").unwrap_or_default()));
+    watcher::begin(env::var("CLIENT_ORACLE").ok());
+    if let Some(point) = env::var("CLIENT_STOP_AT").ok().and_then(|point| point.parse().ok()) {
+        watcher::stop_at(point);
+    }
     match run(&words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -48,8 +74,13 @@ fn main() -> ExitCode {
 
 fn run(words: &[&str]) -> Result<(), Error> {
     let [db, command, rest @ ..] = words else { return Err(usage()) };
-    if *command == "recover" {
-        return Store::open(options(db), &Uninterrupted).map(|_| ());
+    match (*command, rest) {
+        ("recover", _) => return Store::open(options(db), &Uninterrupted).map(|_| ()),
+        ("original", [prefix, from, count]) => {
+            let recorded = original::record(db, prefix, number(from), number(count));
+            return recorded.map_err(|error| Error::InvalidArgument(error.to_string()));
+        }
+        _ => {}
     }
     let store = Store::open(options(db), &Uninterrupted)?;
     match (*command, rest) {
@@ -67,6 +98,10 @@ fn run(words: &[&str]) -> Result<(), Error> {
         }),
         ("check", []) => check(&store),
         ("seal", []) => store.seal(&Uninterrupted).map(|_| ()),
+        ("work", [prefix, seed, count]) => work(&store, prefix, number(seed), number(count)),
+        ("enter", [count]) => enter(&place(db), number(count)),
+        ("hold", [time]) => hold(&place(db), Duration::from_secs_f64(time.parse().unwrap_or(1.0))),
+        ("stop", [prefix, count, point]) => stop(&store, prefix, number(count), point.parse().unwrap_or(-1)),
         ("unseal", []) => store.unseal(&Uninterrupted).map(|_| ()),
         _ => Err(usage()),
     }
@@ -120,8 +155,12 @@ fn measurement(prefix: &str, number: u64) -> Measurement {
         program_name: "client".to_owned(),
         program_source_code: SOURCE.to_owned(),
         schedule: schedule(prefix, number),
-        outcome: Outcome { is_legal: true, execution_times: Some(times(prefix, number)) },
+        outcome: outcome(prefix, number),
     }
+}
+
+fn outcome(prefix: &str, number: u64) -> Outcome {
+    Outcome { is_legal: true, execution_times: Some(times(prefix, number)) }
 }
 
 fn record(
@@ -167,6 +206,100 @@ fn lookup(store: &Store, prefix: &str, from: u64, count: u64) -> Result<(), Erro
     Ok(())
 }
 
+/// Everything a worker does, at random. A record that it was promised and does not find is "bad".
+fn work(store: &Store, prefix: &str, seed: u64, count: u64) -> Result<(), Error> {
+    let mut chance = StdRng::seed_from_u64(seed);
+    let mut recorded = 0;
+    for _ in 0..count {
+        match chance.random_range(0..10) {
+            0..4 => {
+                record(store, prefix, recorded, 1, 1, false)?;
+                recorded += 1;
+            }
+            4..6 if recorded > 0 => record(store, prefix, chance.random_range(0..recorded), 1, 1, true)?,
+            6 => {
+                let batch = chance.random_range(20..300);
+                record(store, prefix, recorded, batch, batch, false)?;
+                recorded += batch;
+            }
+            _ if recorded > 0 => {
+                let number = chance.random_range(0..recorded);
+                let found = store.lookup(SOURCE, &schedule(prefix, number), &Uninterrupted)?;
+                let whole =
+                    found.is_some_and(|found| found.outcome().is_ok_and(|is| is == outcome(prefix, number)));
+                if !whole {
+                    say(&format!("bad {prefix} {number}"));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn place(db: &str) -> Place {
+    let db_path = std::path::PathBuf::from(db);
+    let stale_timeout = seconds("CLIENT_STALE", 2.0);
+    let lock = HardLink {
+        path: lock_path(&db_path),
+        mode: 0o666,
+        stale_timeout,
+        outwait_old_claims: false,
+        gated: false,
+    };
+    Place::new(db_path, Locking::Here(lock), seconds("CLIENT_TIMEOUT", 60.0), true)
+}
+
+fn enter(place: &Place, count: u64) -> Result<(), Error> {
+    for number in 0..count {
+        if number % 10 == 0 {
+            lock::write(place, &Uninterrupted, |_| Ok(()))?;
+        } else {
+            lock::read(place, &Uninterrupted, |_| Ok(()))?;
+        }
+        std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
+    }
+    say(&format!("entered {}", watcher::ENTERED.load(Ordering::Relaxed)));
+    Ok(())
+}
+
+fn hold(place: &Place, time: Duration) -> Result<(), Error> {
+    let mut tries = 0;
+    lock::write(place, &Uninterrupted, |tenure| {
+        tries += 1;
+        say("holding");
+        let until = since_boot() + time;
+        while since_boot() < until {
+            tenure.renew()?;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    })?;
+    say(if tries == 1 { "held" } else { "held again" });
+    Ok(())
+}
+
+fn stop(store: &Store, prefix: &str, count: u64, point: i64) -> Result<(), Error> {
+    // Everything is open, as it is in the middle of a worker's life.
+    record(store, &format!("{prefix}_before"), 0, 2, 1, false)?;
+    let rows: Vec<_> = (0..count).map(|number| measurement(prefix, number)).collect();
+    watcher::stop_at(point);
+    let written = store.record_batch(&rows, "rows", false, &Uninterrupted)?;
+    say(if watcher::has_stopped() { "stopped" } else { "not stopped" });
+    say(&format!("wrote {written}"));
+    for number in 0..count {
+        say(&format!("ack {prefix} {number}"));
+    }
+    watcher::stop_at(-1);
+    // Goes on as if nothing had been.
+    record(store, &format!("{prefix}_after"), 0, 2, 1, false)
+}
+
+/// The clock of all processes, whatever a test makes of it.
+fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+}
+
 fn check(store: &Store) -> Result<(), Error> {
     for found in store.program_records(SOURCE, &Uninterrupted)? {
         let schedule = &found.record.schedule;
@@ -176,7 +309,7 @@ fn check(store: &Store) -> Result<(), Error> {
             continue;
         };
         let prefix = rest.trim_end_matches("'])");
-        let expected = Outcome { is_legal: true, execution_times: Some(times(prefix, number(digits))) };
+        let expected = outcome(prefix, number(digits));
         let whole = found.record.outcome().is_ok_and(|outcome| outcome == expected);
         say(&format!("{} {prefix} {digits}", if whole { "ok" } else { "bad" }));
     }

@@ -26,7 +26,7 @@ fn client(db: &Path, words: &[&str], pause: u64) -> Child {
         .args(words)
         .env("CLIENT_STALE", "1")
         .env("CLIENT_PAUSE", pause.to_string())
-        .env("CLIENT_SLOW_WRITES", MICROSECONDS_PER_PAGE.to_string())
+        .env("CLIENT_SLOW", MICROSECONDS_PER_PAGE.to_string())
         .stdout(Stdio::null())
         .spawn()
         .expect("started")
@@ -73,6 +73,7 @@ fn read_beside_writers(enough: u64, patience: Duration, without: Option<&str>) -
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let disturber = scope.spawn(|| disturb(&db, &done));
+        let _end = End(&done);
         let place = place_of(&db);
         let began = Instant::now();
         let counts = &place.read_counts;
@@ -80,19 +81,23 @@ fn read_beside_writers(enough: u64, patience: Duration, without: Option<&str>) -
         let mut look = || {
             reads += 1;
             // Slow enough for a whole commit to fall into it: always for mutants, now and then else.
-            let slow = without.is_some() || reads % 50 == 0;
+            let slow = without.is_some() || reads.is_multiple_of(50);
             let values = reads::read(&place, ReadMode::Shared, &Uninterrupted, |snapshot| {
                 let sql = "SELECT result_json FROM records WHERE key = ?1";
                 let mut select = snapshot.connection().prepare_cached(sql).map_err(sqlite)?;
                 let mut value = |key: &String| {
                     if slow {
-                        thread::sleep(Duration::from_micros(150));
+                        thread::sleep(Duration::from_millis(1));
                     }
                     select.query_row([key], |row| row.get::<_, String>(0)).map_err(sqlite)
                 };
                 keys.iter().map(&mut value).collect::<Result<Vec<_>, _>>()
             });
-            let values = values.expect("read");
+            let values = match values {
+                // Its tenure was taken by force, again and again: it has read nothing.
+                Err(Error::LockLost { .. }) => return torn,
+                values => values.expect("read"),
+            };
             torn += u64::from(values.iter().any(|value| *value != values[0]));
             torn
         };
@@ -118,6 +123,15 @@ fn read_beside_writers(enough: u64, patience: Duration, without: Option<&str>) -
         );
         Outcome { torn, accepted, rejected }
     })
+}
+
+/// Ends what disturbs the reads, also where a read has failed.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn place_of(db: &Path) -> Place {

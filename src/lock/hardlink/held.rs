@@ -37,6 +37,7 @@ pub struct Held {
 impl Held {
     /// The lock that `ticket` has become; its temporary name goes.
     pub(super) fn of(ticket: Ticket, lock: &HardLink, gate: Gate, closed: Option<Closed>) -> Self {
+        mutation::reached("enter");
         Self {
             path: lock.path.clone(),
             identity: ticket.inode,
@@ -101,6 +102,7 @@ impl Held {
             return Ok(());
         }
         self.released = true;
+        mutation::reached("leave");
         let metadata = fs::symlink_metadata(&self.path).ok();
         let ours = metadata.filter(|metadata| inode(metadata) == self.identity);
         if ours.is_none() && !mutation::off("release-own-inode") {

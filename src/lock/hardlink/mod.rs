@@ -197,6 +197,7 @@ impl HardLink {
         if self.sight(&self.path)?.as_ref() != Some(judged) && !mutation::off("look-again") {
             return Ok(true);
         }
+        mutation::reached(if stale { "silent-holder-replaced" } else { "ended-holder-replaced" });
         match fs::rename(&self.path, &aside) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
             other => other.map_err(|source| self.refused("breaking the lock of a dead holder", source))?,

@@ -95,10 +95,10 @@ impl Directory {
         let (from, to) = (self.path.join(from), self.path.join(to));
         let mut tries = 0;
         loop {
-            let error = match fs::rename(&from, &to) {
-                Ok(()) => return Ok(true),
-                Err(error) => error,
-            };
+            crate::mutation::reached("token-change");
+            let renamed = fs::rename(&from, &to);
+            crate::mutation::reached("token-changed");
+            let Err(error) = renamed else { return Ok(true) };
             if !is_passing(&error) || crate::mutation::off("lost-replies") {
                 return match error.kind() {
                     ErrorKind::NotFound => Ok(false),

@@ -88,6 +88,8 @@ impl Request<'_> {
                     let stale = watch.observe(name.clone(), began, ended);
                     if mine || stale || self.by_force || hold.owner.is_provably_dead() {
                         if let Some(acquired) = self.take(&name, &token, &scan)? {
+                            let why = if stale { "silent-holder-replaced" } else { "ended-holder-replaced" };
+                            mutation::reached(why);
                             return Ok(Some(acquired));
                         }
                         continue;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use rusqlite::ffi;
 
-use super::guard::{Failure, Guard, Touch, Which};
+use super::guard::{self, Failure, Guard, Touch, Which};
+use crate::mutation;
 
 /// A file as SQLite holds it: its own part first, as it casts one pointer into the other.
 #[repr(C)]
@@ -171,8 +172,7 @@ unsafe extern "C" fn write(
     let outcome = match part.which {
         Which::Journal => part.guard.write_journal(bytes, offset),
         Which::Database => {
-            crate::mutation::slow_page_write();
-            part.guard.touch(Which::Database, Touch::Write, |file| file.write_all_at(bytes, offset))
+            part.guard.touch(Which::Database, Touch::Write, |file| guard::write_at(file, bytes, offset))
         }
     };
     done(outcome, ffi::SQLITE_IOERR_WRITE)
@@ -225,7 +225,10 @@ unsafe extern "C" fn unlock(_file: *mut ffi::sqlite3_file, _level: c_int) -> c_i
 #[allow(unsafe_code)]
 unsafe extern "C" fn check_reserved_lock(file: *mut ffi::sqlite3_file, reserved: *mut c_int) -> c_int {
     // SAFETY: an open file, and a place for the answer.
-    unsafe { *reserved = c_int::from(!part(file).guard.may_recover()) };
+    unsafe {
+        let may = part(file).guard.may_recover() && !mutation::off("roll-back");
+        *reserved = c_int::from(!may);
+    }
     ffi::SQLITE_OK
 }
 

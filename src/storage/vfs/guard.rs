@@ -7,6 +7,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::mutation;
+
 /// The tenure that covers a connection, as far as its files need to know it.
 pub(crate) trait Cover: Send {
     /// Renews the lease if it is older than it may be. `false`: the lock is lost, nothing may be touched any more.
@@ -159,7 +161,14 @@ impl Guard {
             Which::Database => Some(&state.database),
             Which::Journal => state.journal.as_ref(),
         };
-        let outcome = work(file.ok_or(Failure::Refused)?);
+        let file = file.ok_or(Failure::Refused)?;
+        if touch == Touch::Write {
+            mutation::reached("file-change");
+        }
+        let outcome = work(file);
+        if touch == Touch::Write {
+            mutation::reached("file-changed");
+        }
         outcome.map_err(|error| {
             let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
             state.failure = Some(error);
@@ -188,12 +197,12 @@ impl Guard {
             };
             // Zeroes end a transaction, whoever began it: rolled back or committed.
             let ends = bytes.first() == Some(&0);
-            if foreign && !ends && !crate::mutation::off("keep-foreign-journal") {
+            if foreign && !ends && !mutation::off("keep-foreign-journal") {
                 return Err(Failure::Refused);
             }
             self.state().own_header = !ends;
         }
-        self.touch(Which::Journal, Touch::Write, |file| file.write_all_at(bytes, offset))
+        self.touch(Which::Journal, Touch::Write, |file| write_at(file, bytes, offset))
     }
 }
 
@@ -226,6 +235,18 @@ pub(super) enum Failure {
     Refused,
     Full,
     Disk,
+}
+
+/// Writes all of `bytes`.
+pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    if cfg!(feature = "mutations") {
+        // In two halves: a process can be stopped within one write.
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        file.write_all_at(first, offset)?;
+        mutation::reached("half-written");
+        return file.write_all_at(second, offset + first.len() as u64);
+    }
+    file.write_all_at(bytes, offset)
 }
 
 /// SQLite's rule: a journal whose first byte is 0, or that is empty, is nobody's.

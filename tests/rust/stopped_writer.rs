@@ -1,0 +1,259 @@
+//! A process that is stopped for longer than the takeover time, at every step of a commit or of a takeover, and goes on
+//! after others have written: nothing that anybody was promised is lost, and nothing is damaged.
+
+mod fleet;
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tirastore::lock::Uninterrupted;
+use tirastore::measurement::{Measurement, Outcome};
+use tirastore::store::Options;
+use tirastore::{Store, mutation};
+
+use fleet::{Client, Fleet, in_parallel, report, seed};
+
+/// The shortest that there is.
+const TAKEOVER: &str = "0.5";
+/// A stop that others certainly use to take over.
+const LONG_STOP: Duration = Duration::from_millis(800);
+/// Stopped processes wait; they need no processor.
+const AT_ONCE: usize = 12;
+
+/// What is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scene {
+    /// A batch.
+    Commit,
+    /// The takeover from a process that is stopped within its commit, with the fence that this needs.
+    Takeover,
+}
+
+/// What came of one stop.
+enum Stop {
+    /// All was over before that step.
+    Past,
+    At(String, Result<(), String>),
+}
+
+/// A file change in the middle of the commit of [`Scene::Commit`].
+const WITHIN_THE_COMMIT: &str = "80";
+
+impl Scene {
+    /// Stops a process at its `step`-th step; another takes over and records; the first goes on.
+    fn stop_at(self, step: usize, without: &str) -> Stop {
+        let fleet = Fleet::new(&[("CLIENT_STALE", TAKEOVER), ("CLIENT_WITHOUT", without)]);
+        fleet.run(&["create"]);
+        let mut bystander = Bystander::of(fleet.db());
+        bystander.record(without);
+        let step = step.to_string();
+        let (mut first, mut victim) = match self {
+            Self::Commit => (None, fleet.start(&["stop", "victim", "12", &step])),
+            Self::Takeover => {
+                let mut first = fleet.start(&["stop", "first", "12", WITHIN_THE_COMMIT]);
+                assert!(first.wait_until_stopped(), "it ended: {:?}", first.lines());
+                let victim = fleet.start_with(&[("CLIENT_STOP_AT", &step)], &["record", "victim", "0", "2"]);
+                (Some(first), victim)
+            }
+        };
+        if !victim.wait_until_stopped() {
+            let last = victim.lines().pop().unwrap_or_default();
+            assert!(last.starts_with("ack "), "it ended otherwise: {:?}", victim.lines());
+            return Stop::Past;
+        }
+        let place = victim.lines().pop().unwrap_or_default();
+        let mut verdict = good_end(&mut fleet.start(&["record", "taker", "0", "5"]));
+        bystander.record(without);
+        for stopped in [Some(&mut victim), first.as_mut()].into_iter().flatten() {
+            stopped.signal(Signal::SIGCONT);
+            verdict = verdict.and_then(|()| good_end(stopped));
+        }
+        bystander.record(without);
+        let whole = fleet.verify();
+        Stop::At(place, verdict.and_then(|()| bystander.verify()).and_then(|()| whole.map(|_| ())))
+    }
+
+    /// Stops at the steps that `steps` gives until one is past the end. Answers how many there were, and what broke.
+    fn sweep(self, steps: impl Iterator<Item = usize>, without: &str) -> (usize, Vec<String>) {
+        let steps: Vec<_> = steps.collect();
+        let (mut count, mut broken) = (0, Vec::new());
+        for some in steps.chunks(AT_ONCE * 2) {
+            let outcomes = in_parallel(AT_ONCE, some.to_vec(), |step| (step, self.stop_at(step, without)));
+            let past = outcomes.iter().any(|(_, outcome)| matches!(outcome, Stop::Past));
+            for (step, outcome) in outcomes {
+                if let Stop::At(place, verdict) = outcome {
+                    count += 1;
+                    broken.extend(verdict.err().map(|why| format!("step {step}, {place}: {why}")));
+                }
+            }
+            if past {
+                break;
+            }
+        }
+        (count, broken)
+    }
+
+    fn sweep_reports(self, steps: impl Iterator<Item = usize>) {
+        let began = Instant::now();
+        let (count, broken) = self.sweep(steps, "");
+        let scene = match self {
+            Self::Commit => "commit",
+            Self::Takeover => "takeover",
+        };
+        report(&format!("{count} stops within a {scene}, {} broken, {:.0?}", broken.len(), began.elapsed()));
+        assert!(broken.is_empty(), "{broken:#?}");
+        assert!(count > 0, "it never stopped");
+    }
+
+    /// Stops at some of `steps` break the promise without `mechanism`.
+    fn rests_on(self, mechanism: &str, steps: impl Iterator<Item = usize>) {
+        let (count, broken) = self.sweep(steps, mechanism);
+        report(&format!("without {mechanism}: {} of {count} stops broken", broken.len()));
+        assert!(!broken.is_empty(), "the promise is kept without {mechanism}: this test cannot see it fail");
+    }
+}
+
+fn good_end(client: &mut Client) -> Result<(), String> {
+    let good = client.wait().success();
+    // A batch that was stopped is answered as if nothing had been: all of it was written, and once.
+    let once = client.lines().iter().all(|line| !line.starts_with("wrote ") || line == "wrote 12");
+    if good && once { Ok(()) } else { Err(format!("a client ended with {:?}", client.lines())) }
+}
+
+/// A process that has the store open all the while: this one.
+struct Bystander {
+    store: Store,
+    db: PathBuf,
+    recorded: u32,
+    failed: Option<String>,
+}
+
+impl Bystander {
+    fn of(db: PathBuf) -> Self {
+        Self { store: Self::open(&db), db, recorded: 0, failed: None }
+    }
+
+    fn open(db: &std::path::Path) -> Store {
+        let options = Options {
+            allow_cpu_mismatch: true,
+            lock_timeout: Duration::from_secs(20),
+            stale_lock_timeout: Duration::from_millis(500),
+            ..Options::new(db)
+        };
+        Store::open(options, &Uninterrupted).expect("opened")
+    }
+
+    fn record(&mut self, without: &str) {
+        let schedule = format!("P(L{},comps=['bystander'])", self.recorded);
+        let measurement = Measurement {
+            program_name: "bystander".to_owned(),
+            program_source_code: "void bystander() {}".to_owned(),
+            schedule,
+            outcome: Outcome { is_legal: true, execution_times: Some(vec![f64::from(self.recorded)]) },
+        };
+        let recorded = mutation::without(without, || self.store.record(&measurement, false, &Uninterrupted));
+        match recorded {
+            Ok(true) => self.recorded += 1,
+            other => self.failed = Some(format!("the bystander's record ended with {other:?}")),
+        }
+    }
+
+    fn verify(self) -> Result<(), String> {
+        let found = Self::open(&self.db)
+            .program_records("void bystander() {}", &Uninterrupted)
+            .map_err(|error| error.to_string())?;
+        match self.failed {
+            None if found.len() == self.recorded as usize => Ok(()),
+            None => Err(format!("{} of {} records of the bystander", found.len(), self.recorded)),
+            Some(failed) => Err(failed),
+        }
+    }
+}
+
+#[test]
+fn a_commit_may_be_stopped_at_each_of_its_steps() {
+    Scene::Commit.sweep_reports(0..10_000);
+}
+
+#[test]
+fn a_takeover_may_be_stopped_at_some_of_its_steps() {
+    let first = usize::try_from(seed() % 5).unwrap_or(0);
+    Scene::Takeover.sweep_reports((first..10_000).step_by(5));
+}
+
+#[test]
+#[ignore = "a minute"]
+fn a_takeover_may_be_stopped_at_each_of_its_steps() {
+    Scene::Takeover.sweep_reports(0..10_000);
+}
+
+#[test]
+fn without_a_fence_a_stopped_writer_damages_what_others_wrote() {
+    Scene::Commit.rests_on("must-fence", (60..110).step_by(3));
+}
+
+#[test]
+fn without_a_note_of_what_was_applied_a_batch_is_answered_wrongly() {
+    Scene::Commit.rests_on("applied", 92..110);
+}
+
+#[test]
+fn without_removing_the_copies_of_others_a_stopped_taker_puts_its_own_in_place() {
+    Scene::Takeover.rests_on("revoke", 0..12);
+}
+
+#[test]
+fn without_a_look_at_the_fence_number_a_bystander_records_into_a_file_that_nobody_reads() {
+    Scene::Takeover.rests_on("fence-number", 0..3);
+}
+
+/// Two processes in each of several stores record all the time, and are stopped in turn at random moments.
+fn stop_pairs(pairs: usize, rounds: usize) {
+    let (seed, began) = (seed(), Instant::now());
+    let outcomes = in_parallel(pairs, (0..pairs).collect(), |pair| {
+        let mut chance = StdRng::seed_from_u64(seed + pair as u64);
+        let fleet = Fleet::new(&[("CLIENT_STALE", TAKEOVER)]);
+        fleet.run(&["create"]);
+        let mut clients = ["a", "b"].map(|name| fleet.start(&["record", name, "0", "100000000", "3"]));
+        for client in &mut clients {
+            assert!(client.wait_for("ack "), "it ended: {:?}", client.lines());
+        }
+        for round in 0..rounds {
+            thread::sleep(Duration::from_micros(chance.random_range(0..30_000)));
+            let stopped = &mut clients[round % 2];
+            stopped.signal(Signal::SIGSTOP);
+            thread::sleep(LONG_STOP);
+            stopped.signal(Signal::SIGCONT);
+        }
+        for client in &mut clients {
+            if !client.kill() {
+                return Err(format!("a client ended by itself: {:?}", client.lines().pop()));
+            }
+        }
+        fleet.verify()
+    });
+    let what = format!("seed {seed}: {} stops of {pairs} pairs for {LONG_STOP:?}", rounds * pairs);
+    let broken: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    let promised: usize = outcomes.iter().flatten().map(|figures| figures.promised).sum();
+    report(&format!(
+        "{what}, {promised} records acknowledged, {} broken, {:.0?}",
+        broken.len(),
+        began.elapsed()
+    ));
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn both_of_a_pair_may_be_stopped_at_random_moments() {
+    stop_pairs(4, 5);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn both_of_eight_pairs_may_be_stopped_at_random_moments_two_hundred_times() {
+    stop_pairs(8, 200);
+}
