@@ -1,10 +1,10 @@
 """Run a command where the kernel refuses file locks: ``python without_locks.py ENOSYS COMMAND...``.
 
-A seccomp filter answers ``flock`` and the locking commands of ``fcntl`` with the given error, as file
-systems do that are mounted without locks. Everything that the command starts is refused them, too.
+A seccomp filter answers ``flock`` and the locking commands of ``fcntl`` with the given error, as
+file systems do that are mounted without locks. All that the command starts is refused them, too.
 
-As a pytest plugin (``-p without_locks``) it lets the tests themselves use plain sqlite3, which needs locks
-where the library does not.
+As a pytest plugin (``-p without_locks``) it lets the tests themselves use plain sqlite3, which
+needs locks where the library does not.
 """
 
 from __future__ import annotations
@@ -92,4 +92,4 @@ def pytest_configure() -> None:
 if __name__ == "__main__":
     _, name, *command = sys.argv
     refuse(getattr(errno, name))
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606
