@@ -52,7 +52,7 @@ impl Clock {
 fn acquire(acquisitions: u64) {
     let began = Instant::now();
     // Far longer than any process of a busy machine has to wait for the processor.
-    let fleet = Fleet::with_oracle(&[("CLIENT_STALE", "20")]);
+    let fleet = Fleet::with_oracle(&[("CLIENT_STALE", "20"), ("CLIENT_PAUSE", "1")]);
     fleet.run(&["create"]);
     let clocks: Vec<_> = CLOCKS.into_iter().filter(|clock| clock.is_possible()).collect();
     let each = acquisitions.div_ceil(clocks.len() as u64).to_string();

@@ -28,7 +28,8 @@ fn start(fleet: &Fleet, original: bool, prefix: &str) -> Client {
         let environment = [("CLIENT_STALE", ORIGINAL_STALE), ("CLIENT_PAUSE", "2"), ("CLIENT_TIMEOUT", "3")];
         fleet.start_with(&environment, &["original", prefix, "0", many])
     } else {
-        fleet.start(&["record", prefix, "0", many, "2"])
+        // Originals do not ask for room: without a pause they would wait for luck.
+        fleet.start_with(&[("CLIENT_PAUSE", "5")], &["record", prefix, "0", many, "2"])
     }
 }
 

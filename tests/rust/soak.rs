@@ -133,5 +133,5 @@ fn two_thousand_kills_on_one_node_lose_nothing() {
 #[test]
 #[ignore = "minutes"]
 fn two_thousand_kills_on_several_nodes_lose_nothing() {
-    Soak { processes: 16, kills: 2000, nodes: 8, ..SMALL }.reports();
+    Soak { processes: 16, kills: 2000, nodes: 16, ..SMALL }.reports();
 }
