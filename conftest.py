@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -14,12 +14,18 @@ from tirastore import TiraStore
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(params=["token", "hardlink"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    """Name the lock protocol of new stores: what does not depend on it is promised for both."""
+    return str(request.param)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[TiraStore]:
+def store(tmp_path: Path, protocol: Literal["token", "hardlink"]) -> Iterator[TiraStore]:
     """Open an empty store."""
-    with TiraStore(
-        tmp_path / "store.db", source_project="test_project", cpu_model="TestCPU", slurm_cpus="4"
-    ) as opened:
+    machine = {"cpu_model": "TestCPU", "slurm_cpus": "4"}
+    path = tmp_path / "store.db"
+    with TiraStore(path, source_project="test_project", lock=protocol, **machine) as opened:
         yield opened
 
 

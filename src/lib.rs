@@ -24,6 +24,7 @@ mod mutation;
 pub mod notices;
 #[cfg(feature = "python")]
 mod python;
+mod random;
 pub mod reads;
 mod scratch;
 pub mod storage;

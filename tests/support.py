@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -185,6 +186,115 @@ with HardLinkLock(sys.argv[1]):
 def lock_of(path: Path) -> Path:
     """Return where the lock of a database stands."""
     return path.with_suffix(".db.lock")
+
+
+def tokens_in(lock: Path) -> list[str]:
+    """Return the tokens of a lock directory: one, unless it is damaged."""
+    return sorted(entry.name for entry in lock.iterdir() if entry.name[:2] in ("f.", "h."))
+
+
+def owner(pid: int, *, uid: int | None = None, elsewhere: bool = False) -> str:
+    """Return a process as a token names it; `elsewhere`, it is of a node that nobody can ask."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        start = stat.rpartition(")")[2].split()[19]
+    except FileNotFoundError:
+        start = ""
+    namespaces = (Path(f"/proc/self/ns/{kind}") for kind in ("pid", "time"))
+    links = [str(link.readlink()) if link.is_symlink() else "" for link in namespaces]
+    host = "elsewhere" if elsewhere else socket.gethostname()
+    fields = [
+        os.urandom(8).hex(),
+        str(os.geteuid() if uid is None else uid),
+        os.fsencode(host)[:36].hex(),
+        Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        *(re.sub(r"\D", "", link) for link in links),
+        *(str(pid), start, str(int(time.time()))),
+    ]
+    return ".".join(fields)
+
+
+def hold_token(lock: Path, pid: int, *, flags: str = "", **who: Any) -> str:
+    """Take the free token of a lock directory in the name of process `pid`; return its name."""
+    (free,) = tokens_in(lock)
+    kind, fence, generation = free.split(".")
+    assert kind == "f"
+    held = f"h.{fence}.{int(generation) + 1}.0.{flags}.{owner(pid, **who)}"
+    (lock / free).rename(lock / held)
+    return held
+
+
+def free_token(lock: Path) -> None:
+    """Release the token of a lock directory, whoever holds it."""
+    (token,) = tokens_in(lock)
+    _, fence, generation, *_ = token.split(".")
+    (lock / token).rename(lock / f"f.{fence}.{generation}")
+
+
+class Holder:
+    """A process that holds the lock of a store, by whichever protocol."""
+
+    def __init__(self, path: Path, process: subprocess.Popen) -> None:
+        self.lock = lock_of(path)
+        self.process = process
+        self.pid = process.pid
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self.lock.is_dir():
+            free_token(self.lock)
+        elif self.process.poll() is None:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+            self.process.wait(10)
+
+    def kill(self) -> None:
+        """End the process; its lock stays behind."""
+        self.process.kill()
+        self.process.wait(10)
+
+
+@contextlib.contextmanager
+def held(path: Path, flags: str = "") -> Iterator[Holder]:
+    """Let another process hold the lock of the store at `path`, and give it back in the end.
+
+    `flags` are those of a token: W, it writes; D, somebody has to be shut out.
+    """
+    if not lock_of(path).is_dir():
+        with process(HOLD_LOCK, lock_of(path)) as started:
+            holder = Holder(path, started)
+            yield holder
+            holder.release()
+        return
+    # A token is held by whom its name says, so that any living process will do.
+    with subprocess.Popen(["sleep", "1000"]) as started:
+        token = hold_token(lock_of(path), started.pid, flags=flags)
+        try:
+            yield Holder(path, started)
+            if (lock_of(path) / token).exists():
+                free_token(lock_of(path))
+        finally:
+            started.kill()
+
+
+def at_rest(directory: Path) -> list[str]:
+    """Return the names in a directory that nobody uses just now.
+
+    What belongs to a sealed store, its lock and its journal, is left out once it is seen to be at
+    rest: the token free, nobody waiting or asking, nothing to roll back.
+    """
+    names = {entry.name for entry in directory.iterdir()}
+    locks = {name for name in names if name.endswith(".db.lock") and (directory / name).is_dir()}
+    for lock in locks:
+        inside = sorted(entry.name for entry in (directory / lock).iterdir())
+        assert len(inside) == 4, inside
+        assert [name[:2] for name in inside] == ["f.", "p.", "q", "t."], inside
+        assert not list((directory / lock / "q").iterdir())
+    of_sealed = {name for name in names if lock_of(directory / name).name in locks}
+    journals = {f"{name}-journal" for name in of_sealed} & names
+    for journal in journals:
+        assert not (directory / journal).read_bytes()[:1].strip(b"\0"), "a journal to roll back"
+    return sorted(names - locks - journals)
 
 
 def wait_until_gone(path: Path, seconds: float = 10.0) -> bool:

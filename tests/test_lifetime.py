@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import (
-    HOLD_LOCK,
     MACHINE,
     SOURCE,
+    at_rest,
     contents,
+    held,
     lock_of,
     open_store,
     process,
@@ -28,7 +29,6 @@ from support import (
 
 from tirastore import (
     CpuMismatchWarning,
-    LockError,
     LockTimeoutError,
     Measurement,
     StoreClosedError,
@@ -36,7 +36,6 @@ from tirastore import (
     TiraStoreError,
     WriteNotAllowedError,
 )
-from tirastore._lock import HardLinkLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +53,8 @@ def entry(number: int, times: list[float] | None = None) -> dict[str, Any]:
     }
 
 
-def test_a_closed_store_says_so(tmp_path: Path) -> None:
-    with open_store(tmp_path / "s.db") as store:
+def test_a_closed_store_says_so(tmp_path: Path, protocol: str) -> None:
+    with open_store(tmp_path / "s.db", lock=protocol) as store:
         store.record("p", SOURCE, P, True, [1.0])
     store.close()
     store.close()
@@ -80,7 +79,7 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
     for call in calls:
         with pytest.raises(StoreClosedError, match=re.escape(str(store.db_path))):
             call()
-    assert sorted(contents(tmp_path)) == ["s.db"]
+    assert at_rest(tmp_path) == ["s.db"]
     with open_store(tmp_path / "s.db") as again:
         assert again.count() == 1
 
@@ -92,8 +91,11 @@ def test_an_exception_inside_a_with_block_closes_the_store_and_goes_on(tmp_path:
         store.count()
 
 
-def test_a_pickled_store_is_opened_again_with_the_same_arguments(tmp_path: Path) -> None:
+def test_a_pickled_store_is_opened_again_with_the_same_arguments(
+    tmp_path: Path, protocol: str
+) -> None:
     options: dict[str, Any] = {"lock_timeout": 0.2, "dialects": ("rl1",), "share": False}
+    options["lock"] = protocol
     store = open_store(tmp_path / "s.db", source_project="mine", **options)
     copy = pickle.loads(pickle.dumps(store))  # noqa: S301 -- our own
     assert copy is not store
@@ -102,8 +104,8 @@ def test_a_pickled_store_is_opened_again_with_the_same_arguments(tmp_path: Path)
     assert copy.record("p", SOURCE, "P(L0)", True, [1.0])
     with pytest.raises(ValueError, match="tiralib"):
         copy.record("p", SOURCE, P, True, [1.0])
-    with HardLinkLock(lock_of(store.db_path)), pytest.raises(LockTimeoutError):
-        copy.count()
+    with held(store.db_path), pytest.raises(LockTimeoutError):
+        copy.record("p", SOURCE, "P(L1)", True, [1.0])
     store.close()
     assert copy.count() == 1
     reader = open_store(tmp_path / "s.db", read_only=True)
@@ -130,10 +132,12 @@ def test_two_objects_are_one_store(store: TiraStore) -> None:
         assert store.count() == other.count() == 10
 
 
-def test_a_store_is_used_on_both_sides_of_a_fork_and_in_threads_meanwhile(tmp_path: Path) -> None:
+def test_a_store_is_used_on_both_sides_of_a_fork_and_in_threads_meanwhile(
+    tmp_path: Path, protocol: str
+) -> None:
     code = """
 import threading
-store = TiraStore(sys.argv[1], cpu_model="TestCPU", slurm_cpus="4")
+store = TiraStore(sys.argv[1], cpu_model="TestCPU", slurm_cpus="4", lock=sys.argv[2])
 def record(start):
     for number in range(start, start + 20):
         assert store.record("p", "void p() {}", f"U(L0,{number},comps=['c'])", True, [1.0])
@@ -157,8 +161,8 @@ for pid in children:
     assert os.waitpid(pid, 0)[1] == 0
 print(store.count())
 """
-    assert run_python(code, tmp_path / "s.db") == "80\n"
-    assert sorted(contents(tmp_path)) == ["s.db"]
+    assert run_python(code, tmp_path / "s.db", protocol) == "80\n"
+    assert at_rest(tmp_path) == ["s.db"]
 
 
 def test_nothing_that_threads_record_together_is_lost(store: TiraStore) -> None:
@@ -192,7 +196,7 @@ except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
     code = code.replace("sys.stdin.readline()", 'print("ready", flush=True)\nsys.stdin.readline()')
-    with process(code, store.db_path) as waiter, HardLinkLock(lock_of(store.db_path)):
+    with process(code, store.db_path) as waiter, held(store.db_path):
         waiter.stdin.write("go\n")
         waiter.stdin.flush()
         assert waiter.stdout.readline() == "waiting\n"
@@ -204,15 +208,23 @@ except KeyboardInterrupt:
         assert time.monotonic() - sent < 2
         assert waiter.wait(10) == 0
     assert store.count() == 0
-    assert sorted(contents(store.db_path.parent)) == ["store.db"]
+    assert at_rest(store.db_path.parent) == ["store.db"]
 
 
-@pytest.mark.parametrize("operation", ["record", "lookup", "open"])
+@pytest.mark.parametrize(
+    ("lock", "flags", "operation"),
+    [
+        *(("hardlink", "", operation) for operation in ("record", "lookup", "open")),
+        ("token", "", "record"),
+        # While a holder writes, readers wait, too.
+        *(("token", "W", operation) for operation in ("record", "lookup", "open")),
+    ],
+)
 def test_a_lock_that_nobody_gives_back_is_a_timeout_that_names_its_holder(
-    tmp_path: Path, operation: str
+    tmp_path: Path, lock: str, flags: str, operation: str
 ) -> None:
     path = tmp_path / "s.db"
-    with open_store(path, lock_timeout=0.3) as store, process(HOLD_LOCK, lock_of(path)) as holder:
+    with open_store(path, lock_timeout=0.3, lock=lock) as store, held(path, flags) as holder:
         calls: dict[str, Callable[[], object]] = {
             "record": lambda: store.record("p", SOURCE, P, True, [1.0]),
             "lookup": lambda: store.lookup("p", SOURCE, P),
@@ -225,28 +237,38 @@ def test_a_lock_that_nobody_gives_back_is_a_timeout_that_names_its_holder(
         assert isinstance(caught.value, TimeoutError)
         assert isinstance(caught.value, TiraStoreError)
         assert str(lock_of(path)) in str(caught.value)
-        holder.stdin.close()
-        holder.wait(10)
+        holder.release()
         calls[operation]()
-        assert not lock_of(path).exists()
+        assert at_rest(tmp_path) == ["s.db"]
 
 
-def test_a_sealed_store_is_a_clear_error_and_left_alone(tmp_path: Path) -> None:
+def test_readers_of_a_sealed_store_wait_for_nobody_who_has_not_begun_to_write(
+    tmp_path: Path,
+) -> None:
+    with open_store(tmp_path / "s.db", lock_timeout=0.3, lock="token") as store:
+        store.record("p", SOURCE, P, True, [1.0])
+        with held(tmp_path / "s.db"):
+            assert store.lookup("p", SOURCE, P)
+            assert store.count() == 1
+            with open_store(tmp_path / "s.db", lock_timeout=0.3) as other:
+                assert other.contains("p", SOURCE, P)
+
+
+@pytest.mark.parametrize(("lock", "flags"), [("hardlink", ""), ("token", ""), ("token", "W")])
+def test_a_dead_holder_of_this_host_is_replaced_at_once(
+    tmp_path: Path, lock: str, flags: str
+) -> None:
     path = tmp_path / "s.db"
-    with open_store(path) as store:
-        lock_of(path).mkdir()
-        before = contents(tmp_path)
-        began = time.monotonic()
-        for call in (
-            lambda: open_store(path),
-            lambda: store.record("p", SOURCE, P, True, [1.0]),
-            store.count,
-        ):
-            with pytest.raises(LockError, match=r"s\.db\.lock.*sealed") as caught:
-                call()
-            assert isinstance(caught.value, OSError)
-        assert time.monotonic() - began < 5
-        assert contents(tmp_path) == before
+    with open_store(path, lock=lock, lock_timeout=5.0) as store:
+        store.record("p", SOURCE, P, True, [1.0])
+        with held(path, flags) as holder:
+            holder.kill()
+            # Its takeover time is 30 s, or 600 s.
+            began = time.monotonic()
+            assert store.record("p", SOURCE, R, False)
+            assert store.count() == 2
+            assert time.monotonic() - began < 5
+    assert at_rest(tmp_path) == ["s.db"]
 
 
 @pytest.mark.parametrize(
@@ -309,29 +331,30 @@ def test_padding_in_a_cpu_model_is_no_mismatch(tmp_path: Path) -> None:
     assert TiraStore(tmp_path / "s.db", cpu_model=" Some CPU", slurm_cpus="8").writes_allowed
 
 
-def test_a_missing_parent_directory_is_created(tmp_path: Path) -> None:
-    with open_store(tmp_path / "a" / "b" / "s.db") as store:
+def test_a_missing_parent_directory_is_created(tmp_path: Path, protocol: str) -> None:
+    with open_store(tmp_path / "a" / "b" / "s.db", lock=protocol) as store:
         assert store.record("p", SOURCE, P, True, [1.0])
     assert (tmp_path / "a" / "b" / "s.db").exists()
 
 
-def test_the_path_may_be_relative_and_the_process_may_move(tmp_path: Path) -> None:
+def test_the_path_may_be_relative_and_the_process_may_move(tmp_path: Path, protocol: str) -> None:
     code = """
 os.chdir(sys.argv[1])
-store = TiraStore("s.db", cpu_model="TestCPU", slurm_cpus="4")
+store = TiraStore("s.db", cpu_model="TestCPU", slurm_cpus="4", lock=sys.argv[2])
 os.chdir("/")
 assert store.record("p", "void p() {}", "", True, [1.0])
 print(store.count(), store.db_path)
 """
-    assert run_python(code, tmp_path) == f"1 {tmp_path.resolve() / 's.db'}\n"
+    assert run_python(code, tmp_path, protocol) == f"1 {tmp_path.resolve() / 's.db'}\n"
 
 
-def test_a_link_may_point_to_a_store_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_a_link_may_point_to_a_store_that_is_not_there_yet(tmp_path: Path, protocol: str) -> None:
     (tmp_path / "scratch").mkdir()
     (tmp_path / "s.db").symlink_to(tmp_path / "scratch" / "real.db")
-    with open_store(tmp_path / "s.db") as store:
+    with open_store(tmp_path / "s.db", lock=protocol) as store:
         assert store.record("p", SOURCE, P, True, [1.0])
     assert (tmp_path / "s.db").is_symlink()
+    assert at_rest(tmp_path) == ["s.db", "scratch"], "the lock stands beside the file itself"
     with open_store(tmp_path / "scratch" / "real.db") as real:
         assert real.count() == 1
 
@@ -339,29 +362,30 @@ def test_a_link_may_point_to_a_store_that_is_not_there_yet(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "name", ["a?b#c%41 é'\".db", "new\nline", ":memory:", "file:x?mode=ro", "\udcff.db"]
 )
-def test_a_store_may_have_any_file_name(tmp_path: Path, name: str) -> None:
-    with open_store(tmp_path / name) as store:
+def test_a_store_may_have_any_file_name(tmp_path: Path, name: str, protocol: str) -> None:
+    with open_store(tmp_path / name, lock=protocol) as store:
         assert store.record("p", SOURCE, P, True, [1.0])
         assert store.export(tmp_path / f"{name}.json").exists()
         assert store.backup(tmp_path / f"{name}.copy").exists()
-    assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}.json", f"{name}.copy"}
+    assert set(at_rest(tmp_path)) == {name, f"{name}.json", f"{name}.copy"}
     with open_store(tmp_path / f"{name}.copy", read_only=True) as copy:
         assert copy.count() == 1
 
 
-def test_a_store_that_many_create_at_once_is_made_once(tmp_path: Path) -> None:
+def test_a_store_that_many_create_at_once_is_made_once(tmp_path: Path, protocol: str) -> None:
     code = """
 import sys
 from tirastore import TiraStore
-with TiraStore(sys.argv[1], cpu_model="TestCPU", slurm_cpus="4") as store:
+with TiraStore(sys.argv[1], cpu_model="TestCPU", slurm_cpus="4", lock=sys.argv[3]) as store:
     assert store.record("p", f"void p{sys.argv[2]}();", "", True, [1.0])
 """
     path = tmp_path / "new" / "s.db"
     creators = [
-        subprocess.Popen([sys.executable, "-c", code, path, str(number)]) for number in range(6)
+        subprocess.Popen([sys.executable, "-c", code, path, str(number), protocol])
+        for number in range(6)
     ]
     assert [creator.wait(60) for creator in creators] == [0] * 6
-    assert sorted(contents(path.parent)) == ["s.db"]
+    assert at_rest(path.parent) == ["s.db"]
     with open_store(path) as store:
         assert store.count() == 6
 
@@ -372,9 +396,9 @@ def test_machine_arguments_are_strings(tmp_path: Path) -> None:
     assert contents(tmp_path) == {}
 
 
-def test_a_child_forked_while_a_thread_reads_is_never_stuck(tmp_path: Path) -> None:
+def test_a_child_forked_while_a_thread_reads_is_never_stuck(tmp_path: Path, protocol: str) -> None:
     # Whatever mutex the thread holds at the fork is held for ever in the child.
-    with open_store(tmp_path / "s.db") as store:
+    with open_store(tmp_path / "s.db", lock=protocol) as store:
         store.record("p", SOURCE, P, True, [1.0])
     code = """
 import threading, signal, sys, os, warnings

@@ -111,7 +111,7 @@ impl<'a> Wait<'a> {
 
     /// Sleeps until the next poll. Jittered: waiters that were woken by one release must not meet again.
     pub(crate) fn pause(&mut self) -> Result<()> {
-        let jitter = rand::rng().random_range(0.5..1.0);
+        let jitter = crate::random::rng().random_range(0.5..1.0);
         let time = self.next.mul_f64(jitter).min(self.patience.timeout.saturating_sub(self.elapsed()));
         self.next = self.next.mul_f64(1.5).min(self.longest);
         self.sleep(time)

@@ -80,7 +80,7 @@ impl Ticket {
 
 /// A name of this process beside the lock.
 pub(super) fn scratch_path(lock_path: &Path, kind: &str) -> PathBuf {
-    let random: u64 = rand::rng().random();
+    let random: u64 = crate::random::rng().random();
     lock_path.with_file_name(format!("{}{kind}{random:016x}", scratch::lock_prefix()))
 }
 

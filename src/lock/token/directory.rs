@@ -192,7 +192,7 @@ impl Directory {
 
     /// A name beside the directory that tells which process made it, so that it is swept if that process dies.
     fn aside(&self, kind: &str) -> PathBuf {
-        let random: u64 = rand::rng().random();
+        let random: u64 = crate::random::rng().random();
         self.path.with_file_name(format!("{}{kind}{random:016x}", scratch::copy_prefix()))
     }
 }
@@ -229,7 +229,7 @@ impl Drop for Aside {
 /// Numbers that no earlier directory at this path has used.
 pub(crate) fn fresh_count() -> Count {
     // Room for as many transitions as there will ever be, in fewer digits.
-    let random = || rand::rng().random::<u64>() >> 16;
+    let random = || crate::random::rng().random::<u64>() >> 16;
     Count { fence: random(), generation: random() }
 }
 

@@ -44,7 +44,9 @@ impl Owner {
 
     /// Is this the very process that asks?
     pub(crate) fn is_me(&self) -> bool {
-        self.random == my_random()
+        let me = Process::me();
+        // The number would do. But to take another's token for one's own would be to enter beside it.
+        self.random == my_random() && self.process.pid == me.pid && self.process.start_time == me.start_time
     }
 
     /// Name of its user on this node, or the number.
@@ -125,7 +127,7 @@ pub(crate) fn my_random() -> u64 {
         let claimed =
             by != mine && DRAWN_BY.compare_exchange(by, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if claimed {
-            RANDOM.store(rand::rng().random(), Ordering::Release);
+            RANDOM.store(crate::random::rng().random(), Ordering::Release);
             DRAWN_BY.store(me, Ordering::Release);
         }
         std::hint::spin_loop();
