@@ -7,6 +7,7 @@
 //! client DB lookup PREFIX FROM COUNT           one line "hit|miss PREFIX NUMBER" for each
 //! client DB check                              one line "ok|bad PREFIX NUMBER" for each record, by its own checksum
 //! client DB churn ROWS                         for ever: gives all of ROWS records one new value, in one transaction
+//! client DB change ROWS POINT                  gives them the value 2, and stops itself within the transaction
 //! client DB break COUNT                        takes the lock by force, so often
 //! client DB seal | unseal | recover
 //! client DB work PREFIX SEED COUNT             records, overwrites, lookups and long batches, COUNT in all
@@ -92,6 +93,7 @@ fn run(words: &[&str]) -> Result<(), Error> {
         ("overwrite", [prefix, from, count]) => record(&store, prefix, number(from), number(count), 1, true),
         ("lookup", [prefix, from, count]) => lookup(&store, prefix, number(from), number(count)),
         ("churn", [rows]) => churn(&store, number(rows)),
+        ("change", [rows, point]) => change(&store, number(rows), point.parse().unwrap_or(-1)),
         ("break", [count]) => (0..number(count)).try_for_each(|_| {
             std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
             tirastore::store::break_lock(&options(db), &Uninterrupted)
@@ -187,15 +189,28 @@ fn record(
 
 fn churn(store: &Store, rows: u64) -> Result<(), Error> {
     for value in 1.. {
-        let row = |number| Measurement {
-            outcome: Outcome { is_legal: true, execution_times: Some(vec![f64::from(value); 30]) },
-            ..measurement("churn", number)
-        };
-        let rows: Vec<_> = (0..rows).map(row).collect();
-        store.record_batch(&rows, "rows", true, &Uninterrupted)?;
+        give_value(store, rows, value)?;
+        say(&format!("value {value}"));
         std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
     }
     Ok(())
+}
+
+fn change(store: &Store, rows: u64, point: i64) -> Result<(), Error> {
+    watcher::stop_at(point);
+    give_value(store, rows, 2)?;
+    say(if watcher::has_stopped() { "stopped" } else { "not stopped" });
+    Ok(())
+}
+
+/// Gives all of the records one value, in one transaction.
+fn give_value(store: &Store, rows: u64, value: u32) -> Result<(), Error> {
+    let row = |number| Measurement {
+        outcome: Outcome { is_legal: true, execution_times: Some(vec![f64::from(value); 30]) },
+        ..measurement("churn", number)
+    };
+    let rows: Vec<_> = (0..rows).map(row).collect();
+    store.record_batch(&rows, "rows", true, &Uninterrupted).map(|_| ())
 }
 
 fn lookup(store: &Store, prefix: &str, from: u64, count: u64) -> Result<(), Error> {
