@@ -13,7 +13,7 @@ import without_locks
 
 TESTS = Path(__file__).parent
 # What uses the store most; all of the suite in a run that is given time (`make reliability`).
-MAIN = ["test_api.py", "test_lifetime.py", "test_sharing.py", "test_read_only.py"]
+MAIN = ["test_api.py", "test_lifetime.py", "test_token.py", "test_sharing.py"]
 # They need what is refused: plain sqlite3 in a process of its own, and the kernel's lock as oracle.
 NEED_LOCKS = [
     "original_clients_and_ours_write_one_store",

@@ -320,8 +320,10 @@ impl<'a> Turn<'a> {
         if self.unfinished && !mutation::off("never-release-unfinished") {
             // Whoever comes next recovers, and fences: what of this tenure is still on its way is not known.
             let count = lock(&self.held).count();
-            let _ = lock(&self.held).renew(Flags { half_written: true, must_fence: true }, count);
-            return outcome.and(Err(lost));
+            let renewed = lock(&self.held).renew(Flags { half_written: true, must_fence: true }, count);
+            // Whoever took over has removed this tenure's copies: then that is why it failed, whatever the error says.
+            let taken = matches!(renewed, Err(Error::LockLost { .. }));
+            return if taken { Err(lost) } else { outcome.and(Err(lost)) };
         }
         let Ok(held) = Arc::try_unwrap(self.held) else { return Err(lost) };
         let held = held.into_inner().unwrap_or_else(PoisonError::into_inner);

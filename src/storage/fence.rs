@@ -133,7 +133,9 @@ impl Copies {
                 copy(&from, &create(&self.database, &like)?, &self.database, keep)?;
             }
         }
+        mutation::reached("database-copied");
         let complaint = roll_back(&self.database)?;
+        mutation::reached("copy-rolled-back");
         keep()?;
         let database = open(&self.database)?;
         let journal = create(&self.journal, &like)?;

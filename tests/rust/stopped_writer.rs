@@ -310,8 +310,16 @@ fn stop_pairs(pairs: usize, rounds: usize) {
             assert!(client.wait_for("ack "), "it ended: {:?}", client.lines());
         }
         for round in 0..rounds {
-            thread::sleep(Duration::from_micros(chance.random_range(0..30_000)));
             let stopped = &mut clients[round % 2];
+            // It is at work again: one that was stopped in each of its tries would give a batch up.
+            let (written, began) = (stopped.written(), Instant::now());
+            while stopped.written() == written {
+                if stopped.has_ended() || began.elapsed() > Duration::from_secs(60) {
+                    return Err(format!("a client does not go on: {:?}", stopped.lines().pop()));
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+            thread::sleep(Duration::from_micros(chance.random_range(0..30_000)));
             stopped.signal(Signal::SIGSTOP);
             thread::sleep(LONG_STOP);
             stopped.signal(Signal::SIGCONT);
