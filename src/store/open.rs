@@ -177,15 +177,7 @@ impl Store {
             return Err(Error::Missing { path: path.clone(), why: None });
         }
         // Before SQLite sees it: a foreign file must not even have its journal rolled back.
-        match schema::file_kind(path)? {
-            schema::FileKind::Database => {}
-            schema::FileKind::Foreign(why) => {
-                return Err(Error::NotAStore { path: path.clone(), why: why.to_owned() });
-            }
-            schema::FileKind::Empty => {
-                return Err(Error::NotAStore { path: path.clone(), why: "it is empty".to_owned() });
-            }
-        }
+        check_is_database(path)?;
         self.check_beside_a_journal()?;
         self.read(interrupt, |snapshot| {
             schema::check(snapshot.connection(), path).map_err(not_readable)?;
@@ -242,8 +234,18 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
+/// Looks at the first bytes of the file only.
+pub(super) fn check_is_database(path: &Path) -> Result<()> {
+    let why = match schema::file_kind(path)? {
+        schema::FileKind::Database => return Ok(()),
+        schema::FileKind::Foreign(why) => why.to_owned(),
+        schema::FileKind::Empty => "it is empty".to_owned(),
+    };
+    Err(Error::NotAStore { path: path.to_path_buf(), why })
+}
+
 /// A database that SQLite finds to be none is no store.
-fn not_readable(error: Error) -> Error {
+pub(super) fn not_readable(error: Error) -> Error {
     match error {
         Error::Sqlite { path, source, .. } if is_damage(&source) => {
             Error::NotAStore { path, why: source.to_string() }
