@@ -1,4 +1,4 @@
-"""Clients of one store, each a process of its own: ``python tests/fleet.py ROLE STORE NAME COUNT``.
+"""Clients of one store, processes: ``python tests/fleet.py ROLE STORE NAME COUNT LOCK``.
 
 Every acknowledged record is printed as a line, after the call that recorded it has returned.
 """
@@ -17,6 +17,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tirastore import Measurement, TiraStore, make_key, make_program_hash
 from tirastore._lock import HardLinkLock
@@ -24,9 +25,15 @@ from tirastore._lock import HardLinkLock
 SOURCE = "void fleet() { /* shared by all clients */ }"
 
 
-def start(role: str, store: Path, name: str, count: int) -> subprocess.Popen[str]:
+#: Lock protocol of the stores that this client creates.
+OPTIONS = {"lock": "auto"}
+
+
+def start(
+    role: str, store: Path, name: str, count: int, lock: str = "auto"
+) -> subprocess.Popen[str]:
     """Start a client; its standard output is a pipe."""
-    command = [sys.executable, __file__, role, str(store), name, str(count)]
+    command = [sys.executable, __file__, role, str(store), name, str(count), lock]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -145,13 +152,14 @@ def original_lock(path: Path):
         Path(temporary).unlink()
 
 
-def open_store(path: Path, name: str) -> TiraStore:
+def open_store(path: Path, name: str, **options: Any) -> TiraStore:
     """Open the store as every client of the fleet does."""
-    return TiraStore(path, name, cpu_model="FleetCPU", slurm_cpus="1", lock_timeout=60.0)
+    options = {**OPTIONS, **options}
+    return TiraStore(path, name, cpu_model="FleetCPU", slurm_cpus="1", lock_timeout=60.0, **options)
 
 
 if __name__ == "__main__":
-    _, role, store, name, count = sys.argv
+    _, role, store, name, count, OPTIONS["lock"] = sys.argv
     roles = {
         "own": record_own,
         "contested": record_contested,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import SOURCE, contents, open_store
+from support import SOURCE, contents, held, open_store
 
 from tirastore import InvalidMeasurementError, InvalidScheduleError, Measurement, TiraStore
 
@@ -25,6 +25,12 @@ class Series:
 
     def tolist(self) -> list[Any]:
         return self.values
+
+
+@pytest.fixture
+def protocol() -> str:
+    """Input is checked before any lock is taken."""
+    return "token"
 
 
 def nothing(store: TiraStore) -> bool:
@@ -371,10 +377,8 @@ def test_a_bad_record_does_not_touch_a_good_one(store: TiraStore) -> None:
 
 def test_bad_input_is_seen_without_waiting_for_the_lock(tmp_path: Path) -> None:
     with open_store(tmp_path / "s.db", lock_timeout=0.2) as store:
-        (tmp_path / "s.db.lock").write_text("{}")
-        with pytest.raises(ValueError, match="execution_times"):
+        with held(store.db_path), pytest.raises(ValueError, match="execution_times"):
             store.record("p", SOURCE, P, True, [math.nan])
-        (tmp_path / "s.db.lock").unlink()
         assert nothing(store)
 
 

@@ -26,6 +26,12 @@ P = "P(L0,comps=['c'])"
 R = "R(L0,comps=['c'])"
 
 
+@pytest.fixture
+def protocol() -> str:
+    """The original's internals are about the original's lock."""
+    return "hardlink"
+
+
 def test_the_originals_internal_names_keep_their_meaning() -> None:
     assert _keys.make_program_hash(SOURCE) == tirastore.make_program_hash(SOURCE)
     assert _keys.make_key("0", P) == tirastore.make_key("0", P)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 from support import (
-    HOLD_LOCK,
     NOBODY,
     SOURCE,
     contents,
-    lock_of,
+    held,
     mode,
     needs_root,
     open_store,
@@ -35,9 +34,11 @@ def test_a_missing_store_is_not_created_for_a_reader(tmp_path: Path) -> None:
     assert contents(tmp_path) == {}
 
 
-def test_every_write_to_a_store_opened_for_reading_is_refused(tmp_path: Path) -> None:
+def test_every_write_to_a_store_opened_for_reading_is_refused(
+    tmp_path: Path, protocol: str
+) -> None:
     path = tmp_path / "s.db"
-    with open_store(path) as writer:
+    with open_store(path, lock=protocol) as writer:
         writer.record("p", SOURCE, P, True, [1.0])
         key, program = writer.keys()[0], tirastore.make_program_hash(SOURCE)
     before = contents(tmp_path)
@@ -54,6 +55,9 @@ def test_every_write_to_a_store_opened_for_reading_is_refused(tmp_path: Path) ->
         lambda: store.record_batch([Measurement("p", SOURCE, "", False)]),
         lambda: store.put(key, program, P, '{"is_legal":false}', overwrite=True),
         lambda: store.delete(key),
+        store.seal,
+        store.unseal,
+        lambda: store.restore(path),
     ]
     for write in writes:
         with pytest.raises(WriteNotAllowedError, match=f"{path}.*read_only") as caught:
@@ -62,8 +66,10 @@ def test_every_write_to_a_store_opened_for_reading_is_refused(tmp_path: Path) ->
     assert contents(tmp_path) == before
 
 
-def test_everything_that_reads_works_in_a_store_opened_for_reading(tmp_path: Path) -> None:
-    with open_store(tmp_path / "s.db") as writer:
+def test_everything_that_reads_works_in_a_store_opened_for_reading(
+    tmp_path: Path, protocol: str
+) -> None:
+    with open_store(tmp_path / "s.db", lock=protocol) as writer:
         writer.record("p", SOURCE, P, True, [1.0])
     before = contents(tmp_path)
     with open_store(tmp_path / "s.db", read_only=True) as store:
@@ -82,10 +88,10 @@ def test_everything_that_reads_works_in_a_store_opened_for_reading(tmp_path: Pat
 
 
 @pytest.fixture
-def closed_directory() -> Iterator[Path]:
+def closed_directory(protocol: str) -> Iterator[Path]:
     """Make a store of root in a directory where others may look and nothing else."""
     with public_directory(0o755) as directory:
-        with open_store(directory / "s.db") as store:
+        with open_store(directory / "s.db", lock=protocol) as store:
             store.record("p", SOURCE, P, True, [1.5])
         yield directory
 
@@ -159,7 +165,7 @@ else:
 
 
 @needs_root
-def test_a_reader_that_may_not_lock_says_busy_while_the_lock_is_held(
+def test_a_reader_that_may_not_lock_says_busy_while_a_writer_is_inside(
     closed_directory: Path,
 ) -> None:
     code = """
@@ -189,22 +195,21 @@ print("read", flush=True)
     with process(code, path, user=NOBODY) as reader:
         assert reader.stdin is not None
         assert reader.stdout is not None
-        with process(HOLD_LOCK, lock_of(path)) as holder:
+        # A token says whether its holder writes; under a lock file, any holder may.
+        with held(path, "W") as holder:
             reader.stdin.write("go\n")
             reader.stdin.flush()
             assert reader.stdout.readline() == "busy twice\n", reader.stderr.read()
-            assert holder.stdin is not None
-            holder.stdin.close()
-            holder.wait(10)
+            holder.release()
         reader.stdin.write("go\n")
         reader.stdin.flush()
         assert reader.stdout.readline() == "read\n", reader.stderr.read()
 
 
 @needs_root
-def test_a_file_that_may_not_be_written_serves_lookups() -> None:
+def test_a_file_that_may_not_be_written_serves_lookups(protocol: str) -> None:
     with public_directory(0o777) as directory:
-        with open_store(directory / "s.db") as store:
+        with open_store(directory / "s.db", lock=protocol) as store:
             store.record("p", SOURCE, P, True, [1.5])
         (directory / "s.db").chmod(0o644)
         before = contents(directory)
@@ -248,10 +253,10 @@ print(len(seen))
 
 @needs_root
 @pytest.mark.parametrize("user", [None, NOBODY], ids=["with the lock", "without a lock"])
-def test_lookups_are_never_torn_while_a_writer_overwrites(user: int | None) -> None:
+def test_lookups_are_never_torn_while_a_writer_overwrites(user: int | None, protocol: str) -> None:
     with public_directory(0o755) as directory:
         path = directory / "s.db"
-        with open_store(path) as store:
+        with open_store(path, lock=protocol) as store:
             entries = [
                 {
                     "tiralib_schedule_string": f"U(L0,{number},comps=['c'])",
@@ -266,8 +271,8 @@ def test_lookups_are_never_torn_while_a_writer_overwrites(user: int | None) -> N
         assert states >= 2
 
 
-def test_readers_in_threads_share_one_object(tmp_path: Path) -> None:
-    with open_store(tmp_path / "s.db") as writer:
+def test_readers_in_threads_share_one_object(tmp_path: Path, protocol: str) -> None:
+    with open_store(tmp_path / "s.db", lock=protocol) as writer:
         for number in range(20):
             writer.record("p", SOURCE, schedule(number), True, [float(number)])
     store = open_store(tmp_path / "s.db", read_only=True)
@@ -287,8 +292,8 @@ def test_readers_in_threads_share_one_object(tmp_path: Path) -> None:
     assert not wrong
 
 
-def test_a_reader_leaves_no_trace(tmp_path: Path) -> None:
-    with open_store(tmp_path / "s.db"):
+def test_a_reader_leaves_no_trace(tmp_path: Path, protocol: str) -> None:
+    with open_store(tmp_path / "s.db", lock=protocol):
         pass
     os.utime(tmp_path / "s.db", (1, 1))
     with TiraStore(tmp_path / "s.db", read_only=True, allow_cpu_mismatch=True) as store:

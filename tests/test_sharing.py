@@ -15,8 +15,9 @@ from support import (
     HOLD_LOCK,
     NOBODY,
     SOURCE,
+    at_rest,
     contents,
-    lock_of,
+    held,
     mode,
     needs_root,
     open_store,
@@ -26,14 +27,16 @@ from support import (
     schedule,
 )
 
-from tirastore import TiraStore
+from tirastore import TiraStore, lock_info
 
 MODES = {None: (0o666, 0o777), True: (0o666, 0o777), False: (0o600, 0o700)}
 
 USE_EVERYTHING = """
 share = {"None": None, "True": True, "False": False}[sys.argv[2]]
 directory = pathlib.Path(sys.argv[1])
-store = TiraStore(directory / "new/sub/s.db", cpu_model="TestCPU", slurm_cpus="4", share=share)
+store = TiraStore(
+    directory / "new/sub/s.db", cpu_model="TestCPU", slurm_cpus="4", share=share, lock=sys.argv[3]
+)
 store.record("p", "void blur() {}", "", True, [1.0])
 store.backup(directory / "new/backup.db")
 store.backup()
@@ -55,18 +58,20 @@ def umask(value: int) -> Iterator[None]:
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o777])
 @pytest.mark.parametrize("share", [None, True, False])
 def test_modes_are_those_of_share_under_every_umask(
-    tmp_path: Path, mask: int, *, share: bool | None
+    tmp_path: Path, mask: int, protocol: str, *, share: bool | None
 ) -> None:
     if mask == 0o777 and os.geteuid() != 0:
         mask = 0o277
-    run_python(USE_EVERYTHING, tmp_path, share, umask=mask)
+    run_python(USE_EVERYTHING, tmp_path, share, protocol, umask=mask)
     file_mode, directory_mode = MODES[share]
     found = {path: mode(path) for path in (tmp_path / "new").rglob("*")}
     files = [path for path in found if path.is_file()]
-    assert len(files) == 5
+    # A sealed store keeps its journal, and three files in its lock.
+    assert len(files) == (9 if protocol == "token" else 5)
     assert {oct(found[path]) for path in files} == {oct(file_mode)}
-    for directory in (tmp_path / "new", tmp_path / "new" / "sub"):
-        assert oct(mode(directory)) == oct(directory_mode)
+    directories = [tmp_path / "new", *found.keys() - set(files)]
+    assert len(directories) == (4 if protocol == "token" else 2)
+    assert {oct(mode(directory)) for directory in directories} == {oct(directory_mode)}
 
 
 @pytest.mark.parametrize("share", [None, True, False])
@@ -74,7 +79,7 @@ def test_modes_are_those_of_share_under_every_umask(
 def test_the_lock_file_of_a_working_store_has_the_mode_of_the_store(
     tmp_path: Path, mask: int, *, share: bool | None
 ) -> None:
-    store = open_store(tmp_path / "s.db", share=share)
+    store = open_store(tmp_path / "s.db", share=share, lock="hardlink")
     seen: set[int] = set()
     done = threading.Event()
 
@@ -98,7 +103,7 @@ def test_the_lock_file_of_a_working_store_has_the_mode_of_the_store(
     assert MODES[share][0] in seen
     # 0600 while it is being made: nobody can look at it too early.
     assert seen <= {MODES[share][0], 0o600, 0o644, 0o666}
-    assert sorted(contents(tmp_path)) == ["s.db"]
+    assert at_rest(tmp_path) == ["s.db"]
 
 
 def test_a_lock_held_by_hand_can_be_read_by_everybody(tmp_path: Path) -> None:
@@ -135,13 +140,13 @@ def test_the_umask_of_the_process_is_never_changed(tmp_path: Path, *, share: boo
 @pytest.mark.parametrize("share", [None, False])
 @pytest.mark.parametrize("permissions", [0o700, 0o755, 0o1777, 0o2775])
 def test_an_existing_parent_is_not_touched(
-    tmp_path: Path, permissions: int, *, share: bool | None
+    tmp_path: Path, permissions: int, protocol: str, *, share: bool | None
 ) -> None:
     parent = tmp_path / "mine"
     parent.mkdir()
     parent.chmod(permissions)
     changed = parent.stat().st_mode
-    with open_store(parent / "s.db", share=share) as store:
+    with open_store(parent / "s.db", share=share, lock=protocol) as store:
         store.record("p", SOURCE, "", True, [1.0])
     assert parent.stat().st_mode == changed
     assert mode(parent) == permissions
@@ -160,8 +165,8 @@ def test_share_opens_an_existing_parent_of_ones_own_and_not_sticky(
     assert mode(tmp_path) != 0o777, "only the parent itself"
 
 
-def test_a_store_that_exists_keeps_its_mode(tmp_path: Path) -> None:
-    with open_store(tmp_path / "s.db", share=False) as store:
+def test_a_store_that_exists_keeps_its_mode(tmp_path: Path, protocol: str) -> None:
+    with open_store(tmp_path / "s.db", share=False, lock=protocol) as store:
         store.record("p", SOURCE, "", True, [1.0])
     with open_store(tmp_path / "s.db") as store:
         store.record("p", SOURCE, schedule(1), True, [1.0])
@@ -228,7 +233,8 @@ else:
 
 
 RECORD = """
-store = TiraStore(sys.argv[1], cpu_model="TestCPU", slurm_cpus="4", lock_timeout=20)
+store = TiraStore(sys.argv[1], cpu_model="TestCPU", slurm_cpus="4", lock_timeout=20,
+                  lock=sys.argv[3] if sys.argv[3:] else "auto")
 for number in range(int(sys.argv[2]), int(sys.argv[2]) + 5):
     name = f"p{number % 2}"
     assert store.record(name, f"void {name}() {{}}", f"U(L0,{number},comps=['c'])", True, [1.0])
@@ -242,42 +248,35 @@ print(store.count())
 @pytest.mark.parametrize("creator", [None, NOBODY])
 @pytest.mark.parametrize("prepared", [True, False])
 def test_users_without_a_common_group_record_into_one_store(
-    creator: int | None, mask: int, *, prepared: bool
+    creator: int | None, mask: int, protocol: str, *, prepared: bool
 ) -> None:
     other = NOBODY if creator is None else None
     with public_directory(0o777) as directory:
         path = directory / ("s.db" if prepared else "new/s.db")
-        assert run_python(RECORD, path, 0, user=creator, umask=mask) == "4\n"
+        assert run_python(RECORD, path, 0, protocol, user=creator, umask=mask) == "4\n"
         assert run_python(RECORD, path, 100, user=other, umask=mask) == "8\n"
         assert run_python(RECORD, path, 200, user=creator, umask=mask) == "12\n"
-        assert sorted(contents(path.parent)) == ["s.db"]
+        assert at_rest(path.parent) == ["s.db"]
         with open_store(path) as store:
             assert store.count() == 12
             assert len(store.stats()["users"]) >= 1
 
 
 @needs_root
-def test_a_lock_that_a_killed_user_left_is_broken_by_another() -> None:
-    code = """
-lock = tirastore._lock.HardLinkLock(sys.argv[1])
-lock.acquire()
-print("ready", flush=True)
-sys.stdin.read()
-"""
+def test_a_lock_that_a_killed_user_left_is_broken_by_another(protocol: str) -> None:
     with public_directory(0o777) as directory:
         path = directory / "s.db"
-        with open_store(path):
+        with open_store(path, lock=protocol):
             pass
-        with process(code, lock_of(path)) as holder:
+        with held(path) as holder:
             holder.kill()
-            holder.wait()
-        assert lock_of(path).exists()
-        assert run_python(RECORD, path, 0, user=NOBODY) == "4\n"
-        assert sorted(contents(directory)) == ["s.db"]
+            assert lock_info(path).holder_is_dead
+            assert run_python(RECORD, path, 0, user=NOBODY) == "4\n"
+        assert at_rest(directory) == ["s.db"]
 
 
 @needs_root
-def test_a_private_store_is_closed_to_others() -> None:
+def test_a_private_store_is_closed_to_others(protocol: str) -> None:
     code = """
 try:
     TiraStore(sys.argv[1], cpu_model="TestCPU", slurm_cpus="4").count()
@@ -287,10 +286,10 @@ else:
     raise SystemExit("read somebody's private store")
 """
     with public_directory(0o755) as directory:
-        with open_store(directory / "s.db", share=False) as store:
+        with open_store(directory / "s.db", share=False, lock=protocol) as store:
             store.record("p", SOURCE, "", True, [1.0])
         run_python(code, directory / "s.db", user=NOBODY)
-        assert sorted(contents(directory)) == ["s.db"]
+        assert at_rest(directory) == ["s.db"]
 
 
 def test_a_parent_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:

@@ -254,11 +254,27 @@ fn run_once<T>(
             other => std::cell::RefCell::new(other?),
         };
         let outcome = connection::open(&place.db_path)
-            .and_then(|connection| work(&Tenure { connection: &connection, hold: Hold::HardLink(&held) }));
+            .and_then(|connection| work(&Tenure { connection: &connection, hold: Hold::HardLink(&held) }))
+            .map_err(|error| kept_by_owner(place, error));
         // The connection is closed by now: no descriptor of ours may outlive the lock that covers it.
         let released = held.into_inner().release();
         return outcome.and_then(|value| released.map(|()| value));
     }
+}
+
+/// An error of SQLite's, or that a dead writer's journal belongs to another user and cannot be removed by anybody else:
+/// SQLite rolls it back, but under this protocol it ends a transaction by removing its journal.
+fn kept_by_owner(place: &Place, error: Error) -> Error {
+    let Error::Sqlite { .. } = error else { return error };
+    if !connection::journal_is_kept_by_owner(&place.db_path) {
+        return error;
+    }
+    let source = std::io::Error::from_raw_os_error(nix::libc::EPERM);
+    super::errors::refused(
+        &place.lock_path(),
+        "removing the journal that another user left beside it",
+        source,
+    )
 }
 
 /// Runs `work` under the lock of `place` without opening the database: for its birth.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::errors::refused;
 use super::kept::Connected;
 use super::tenure::{Access, Hold, Place, Tenure};
 use super::token::{Acquired, Count, Flags, Held, Request};
@@ -133,13 +134,19 @@ impl<'a> Turn<'a> {
             return self.release(outcome);
         }
         // Left behind, an empty journal of another user keeps originals out of sticky directories.
-        let outcome = connection::remove_journal(&self.place.db_path);
-        if outcome.is_err() {
-            return self.release(outcome);
-        }
-        lock(&self.held).keep()?;
+        let outcome = connection::remove_journal(&self.place.db_path).map_err(|error| match error {
+            Error::Io { source, .. } => {
+                refused(&self.place.lock_path(), "removing the journal beside it", source)
+            }
+            other => other,
+        });
+        let kept = outcome.and_then(|()| lock(&self.held).keep());
         mutation::reached("leave");
-        self.place.directory().remove()
+        match kept.and_then(|()| self.place.directory().remove()) {
+            Ok(()) => Ok(()),
+            // The store stays as it was, sealed and whole.
+            refused => self.release(refused),
+        }
     }
 
     fn prepare(&mut self, access: Access, wait: &Wait<'_>) -> Result<()> {

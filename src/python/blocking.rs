@@ -25,10 +25,10 @@ pub(super) fn blocking<T: Send>(
     }
 }
 
-/// A notice of the core is a warning; one that the caller has turned into an exception is raised.
+/// A notice of the core is a warning at the line that called the package; one that the caller has turned into an exception is raised.
 fn warn(py: Python<'_>, notice: &str) -> PyResult<()> {
     let category = py.import("tirastore.errors")?.getattr("StoreWarning")?;
-    py.import("warnings")?.call_method1("warn", (notice, category, 3)).map(|_| ())
+    py.import("warnings")?.call_method1("warn", (notice, category, 2)).map(|_| ())
 }
 
 #[derive(Default)]

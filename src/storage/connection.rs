@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, Once};
 
@@ -109,6 +109,16 @@ pub(crate) fn remove_journal(path: &Path) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other.map_err(Error::io(&journal, "removing")),
     }
+}
+
+/// Is there a journal of another user's that the sticky bit of its directory forbids this one to remove?
+pub(crate) fn journal_is_kept_by_owner(path: &Path) -> bool {
+    let directory = path.parent().and_then(|directory| directory.metadata().ok());
+    let (Some(directory), Ok(journal)) = (directory, journal_path(path).symlink_metadata()) else {
+        return false;
+    };
+    let me = nix::unistd::geteuid().as_raw();
+    directory.mode() & 0o1000 != 0 && me != 0 && directory.uid() != me && journal.uid() != me
 }
 
 /// Opens a connection over files that a tenure has opened, and for which it has shown that it is inside: opening

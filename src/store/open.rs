@@ -95,15 +95,18 @@ impl Store {
             let why = read_only.filter(|_| !options.read_only);
             return Err(Error::Missing { path: db_path, why });
         }
-        let read_mode = match parent(&db_path) {
-            directory if is_writable(directory) => ReadMode::Shared,
-            _ => ReadMode::Validated,
-        };
         if !options.locked_by_caller {
             scratch::sweep(parent(&db_path));
         }
         let place = place_of(&options)?;
         check_protocol(&place, options.protocol)?;
+        // A tenure of the token opens the file for writing, because it may have to recover it.
+        let may_not_open = lock::is_sealed(&place) && is_refused(&db_path);
+        let read_mode = if is_writable(parent(&db_path)) && !may_not_open {
+            ReadMode::Shared
+        } else {
+            ReadMode::Validated
+        };
         let here = Machine {
             cpu_model: options.cpu_model.unwrap_or_else(machine::cpu_model),
             slurm_cpus: options.slurm_cpus.unwrap_or_else(machine::slurm_cpus),
@@ -174,15 +177,7 @@ impl Store {
             return Err(Error::Missing { path: path.clone(), why: None });
         }
         // Before SQLite sees it: a foreign file must not even have its journal rolled back.
-        match schema::file_kind(path)? {
-            schema::FileKind::Database => {}
-            schema::FileKind::Foreign(why) => {
-                return Err(Error::NotAStore { path: path.clone(), why: why.to_owned() });
-            }
-            schema::FileKind::Empty => {
-                return Err(Error::NotAStore { path: path.clone(), why: "it is empty".to_owned() });
-            }
-        }
+        check_is_database(path)?;
         self.check_beside_a_journal()?;
         self.read(interrupt, |snapshot| {
             schema::check(snapshot.connection(), path).map_err(not_readable)?;
@@ -239,8 +234,18 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
+/// Looks at the first bytes of the file only.
+pub(super) fn check_is_database(path: &Path) -> Result<()> {
+    let why = match schema::file_kind(path)? {
+        schema::FileKind::Database => return Ok(()),
+        schema::FileKind::Foreign(why) => why.to_owned(),
+        schema::FileKind::Empty => "it is empty".to_owned(),
+    };
+    Err(Error::NotAStore { path: path.to_path_buf(), why })
+}
+
 /// A database that SQLite finds to be none is no store.
-fn not_readable(error: Error) -> Error {
+pub(super) fn not_readable(error: Error) -> Error {
     match error {
         Error::Sqlite { path, source, .. } if is_damage(&source) => {
             Error::NotAStore { path, why: source.to_string() }
@@ -294,16 +299,21 @@ fn is_writable(directory: &Path) -> bool {
     access(directory, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }
 
-fn why_read_only(db_path: &Path, requested: bool) -> Option<String> {
+/// Is there a file that may not be written?
+fn is_refused(db_path: &Path) -> bool {
     use nix::unistd::{AccessFlags, access};
+    db_path.exists() && access(db_path, AccessFlags::W_OK).is_err()
+}
+
+fn why_read_only(db_path: &Path, requested: bool) -> Option<String> {
     if requested {
         return Some("it was opened with read_only=True".to_owned());
     }
     if !is_writable(parent(db_path)) {
         return Some(format!("you may not create files in {}", parent(db_path).display()));
     }
-    let file_refused = db_path.exists() && access(db_path, AccessFlags::W_OK).is_err();
-    file_refused.then(|| "you may not write the file; ask its owner to run chmod 0666 on it".to_owned())
+    is_refused(db_path)
+        .then(|| "you may not write the file; ask its owner to run chmod 0666 on it".to_owned())
 }
 
 fn is_missing_or_empty(path: &Path) -> Result<bool> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Store;
-use super::open::{Options, place_of, resolve};
+use super::open::{Options, check_is_database, not_readable, place_of, resolve};
 use crate::error::{Error, Result};
 use crate::lock::{self, Interrupt, LockInfo};
 use crate::storage::{connection, schema};
@@ -42,7 +42,14 @@ impl Store {
             let text = format!("backup is the store itself: {}", backup.display());
             return Err(Error::InvalidArgument(text));
         }
-        schema::check(&connection::open_immutable(&backup)?, &backup)?;
+        check_is_store(&backup)?;
+        if connection::has_hot_journal(&backup) {
+            let path = backup.display();
+            let text = format!(
+                "{path} has a journal to be rolled back: open it as a store first, or make a backup of it"
+            );
+            return Err(Error::InvalidArgument(text));
+        }
         lock::restore(&self.place, &backup, interrupt)
     }
 }
@@ -60,4 +67,10 @@ pub fn break_lock(options: &Options, interrupt: &dyn Interrupt) -> Result<()> {
 /// Mends a lock directory whose token is lost; all clients must be stopped. Answers what was wrong.
 pub fn repair_lock(options: &Options, interrupt: &dyn Interrupt) -> Result<Option<String>> {
     lock::repair(&place_of(options)?, interrupt)
+}
+
+/// A backup that is none is told from one before the store is touched.
+fn check_is_store(backup: &Path) -> Result<()> {
+    check_is_database(backup)?;
+    schema::check(&connection::open_immutable(backup)?, backup).map_err(not_readable)
 }
