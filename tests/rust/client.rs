@@ -21,7 +21,7 @@
 //! `CLIENT_PROTOCOL` (auto, token, hardlink), `CLIENT_WITHOUT` (mechanisms to switch off, comma-separated),
 //! `CLIENT_PAUSE` (milliseconds between records), `CLIENT_ORACLE` (a file whose kernel lock each tenure takes; one line
 //! "overlap" where it is taken), `CLIENT_NODE` (a host name to pretend), `CLIENT_CLOCK_SKEW` (seconds),
-//! `CLIENT_STOP_AT` (steps from its beginning after which the process stops itself), `CLIENT_SLOW`
+//! `CLIENT_STOP_AT` (steps from its beginning after which the process stops itself, or `NAME:COUNT` of a point), `CLIENT_SLOW`
 //! (microseconds that each step of a commit takes, as it does on a file server: kills then meet all of them).
 //!
 //! Every record says in its times what they must be, so that a page that was mixed up is seen (`integrity_check` is
@@ -61,8 +61,11 @@ fn main() -> ExitCode {
     }
     watcher::slow_down(number(&env::var("CLIENT_SLOW").unwrap_or_default()));
     watcher::begin(env::var("CLIENT_ORACLE").ok());
-    if let Some(point) = env::var("CLIENT_STOP_AT").ok().and_then(|point| point.parse().ok()) {
-        watcher::stop_at(point);
+    let stop = env::var("CLIENT_STOP_AT").unwrap_or_default();
+    match (stop.split_once(':'), stop.parse()) {
+        (Some((name, times)), _) => watcher::stop_before(name, times.parse().unwrap_or(0)),
+        (None, Ok(point)) => watcher::stop_at(point),
+        (None, Err(_)) => {}
     }
     match run(&words) {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,6 +21,9 @@ static DELAY: AtomicU64 = AtomicU64::new(0);
 /// Points that are left until this process stops itself; negative: it does not.
 static STOP_IN: AtomicI64 = AtomicI64::new(-1);
 
+/// The name of a point, and how often it is passed before this process stops itself there.
+static STOP_BEFORE: OnceLock<(String, AtomicI64)> = OnceLock::new();
+
 /// Begins to watch. `oracle` is the file whose kernel lock is the oracle.
 pub fn begin(oracle: Option<String>) {
     if let Some(path) = oracle {
@@ -40,6 +43,11 @@ pub fn stop_at(point: i64) {
     STOP_IN.store(point, Ordering::Relaxed);
 }
 
+/// Stops this process when it reaches the point called `name` for the `times + 1`-th time.
+pub fn stop_before(name: &str, times: i64) {
+    let _ = STOP_BEFORE.set((name.to_owned(), AtomicI64::new(times)));
+}
+
 /// Has this process come past the point where it was to stop?
 pub fn has_stopped() -> bool {
     STOP_IN.load(Ordering::Relaxed) < 0
@@ -52,7 +60,11 @@ fn reached(point: &'static str) {
         "silent-holder-replaced" | "ended-holder-replaced" => say(point),
         _ => thread::sleep(Duration::from_micros(DELAY.load(Ordering::Relaxed))),
     }
-    if STOP_IN.load(Ordering::Relaxed) >= 0 && STOP_IN.fetch_sub(1, Ordering::Relaxed) == 0 {
+    let by_number = STOP_IN.load(Ordering::Relaxed) >= 0 && STOP_IN.fetch_sub(1, Ordering::Relaxed) == 0;
+    let by_name = STOP_BEFORE
+        .get()
+        .is_some_and(|(name, left)| name == point && left.fetch_sub(1, Ordering::Relaxed) == 0);
+    if by_number || by_name {
         say(&format!("stopping at {point}"));
         raise(Signal::SIGSTOP).expect("a process may stop itself");
     }
