@@ -49,6 +49,19 @@ fmt: $(VENV)/test ## Format Rust and Python
 	$(VENV)/bin/ruff check --quiet --fix .
 	$(VENV)/bin/ruff format --quiet .
 
+# Each prints lines that begin with "reliability:"; together they are docs/reliability-figures.txt.
+RELIABILITY := lock_model torn_reads soak stopped_writer clocks mixed_fleet killed_anywhere refused_anywhere \
+    lost_replies stale_caches power_cuts
+FIGURES := docs/reliability-figures.txt
+
+.PHONY: reliability
+reliability: $(VENV)/test ## The long versions of the tests for crashes, stops, clocks, caches and power cuts (20 minutes at most)
+	cargo test --release --no-run --quiet --no-default-features --features mutations
+	timeout 1200 cargo test --release --no-fail-fast --no-default-features --features mutations \
+	    $(addprefix --test ,$(RELIABILITY)) -- --ignored --nocapture 2>&1 | tee target/reliability.log
+	$(PY) -m pytest -q -s tests/test_without_locks.py 2>&1 | tee -a target/reliability.log
+	grep -oh 'reliability: .*' target/reliability.log | cut -d' ' -f2- > $(FIGURES)
+
 .PHONY: bench
 bench: $(VENV)/test ## Normal forms beside plain SHA-256; single calls beside the original protocol
 	cargo bench --quiet --no-default-features --bench identity

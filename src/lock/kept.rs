@@ -60,6 +60,22 @@ impl Kept {
         None
     }
 
+    /// Closes what is kept.
+    pub(crate) fn clear(&self) {
+        if let Ok(mut kept) = self.0.try_lock() {
+            Self::close(mem::take(&mut *kept));
+        }
+    }
+
+    fn close(kept: Vec<Connected>) {
+        for connected in kept {
+            // A child does not close its parent's.
+            if connected.owner != process::id() {
+                mem::forget(connected);
+            }
+        }
+    }
+
     /// Keeps a connection for the next turn.
     pub(crate) fn put(&self, connected: Connected) {
         if let Ok(mut kept) = self.0.try_lock()
@@ -72,12 +88,7 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let kept = self.0.get_mut().map(mem::take).unwrap_or_default();
-        for connected in kept {
-            if connected.owner != process::id() {
-                mem::forget(connected);
-            }
-        }
+        Self::close(self.0.get_mut().map(mem::take).unwrap_or_default());
     }
 }
 

@@ -27,5 +27,6 @@ pub(crate) use sealing::{is_sealed, seal_new};
 pub(crate) use sequence::{Sealed, Sequence};
 pub(crate) use tenure::locked;
 pub use tenure::{Access, Answer, Locking, Place, ReadCounts, Tenure, read, write};
+pub use token::reread_token;
 pub(crate) use wait::Wait;
 pub use wait::{Interrupt, Patience, Uninterrupted};

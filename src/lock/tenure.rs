@@ -64,6 +64,12 @@ impl Place {
         }
     }
 
+    /// Closes what is kept open.
+    pub(crate) fn close_kept(&self) {
+        self.kept.clear();
+        self.readers.clear();
+    }
+
     pub(crate) fn lock_path(&self) -> PathBuf {
         super::lock_path(&self.db_path)
     }

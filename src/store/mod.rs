@@ -90,6 +90,7 @@ impl Store {
     /// Ends the use of this store: later calls fail.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
+        self.place.close_kept();
     }
 
     /// Has it been closed?

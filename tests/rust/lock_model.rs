@@ -15,7 +15,7 @@
 //! commit; sealing and unsealing.
 //!
 //! `cargo test --test lock_model -- --nocapture` prints the numbers of states and the lengths of counterexamples.
-#![expect(clippy::print_stdout, reason = "the numbers are for docs/reliability.md")]
+#![expect(clippy::print_stderr, reason = "the numbers are for docs/reliability.md")]
 
 #[path = "lock_model/disk.rs"]
 mod disk;
@@ -48,7 +48,10 @@ const fn size(processes: u8, takeovers: u8, crashes: u8, reads: u8) -> Size {
 fn assert_safe(size: Size, threads: usize) {
     let explored = explore(&Protocol { size, without: None }, threads);
     let took = explored.took.as_secs_f64();
-    println!("{size:?}: {} states, up to {} steps deep, {took:.1} s", explored.states, explored.depth);
+    eprintln!(
+        "reliability: model, {size}: {} states, up to {} steps deep, {took:.1} s",
+        explored.states, explored.depth
+    );
     if let Some(violation) = explored.violation {
         panic!("{size:?}: not so: {}\n{}", violation.property, violation.steps.join("\n"));
     }
@@ -97,8 +100,8 @@ fn every_mechanism_is_needed() {
         let Some(violation) = shortest_violation(&Protocol { size, without: Some(mutation) }) else {
             panic!("{mutation:?} does no damage: the model cannot see it, or the mechanism is superfluous");
         };
-        println!(
-            "{mutation:?}, {size:?}: not so after {} steps: {}",
+        eprintln!(
+            "reliability: model without a mechanism, {mutation:?}, {size}: not so after {} steps: {}",
             violation.steps.len(),
             violation.property
         );

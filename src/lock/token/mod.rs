@@ -16,6 +16,7 @@ use std::time::Duration;
 
 pub(crate) use directory::{Directory, fresh_count};
 pub(crate) use held::Held;
+pub use name::reread_token;
 pub(crate) use name::{Count, Flags, Hold, Token};
 pub(crate) use owner::{Owner, my_random};
 pub(crate) use repair::repair;

@@ -116,6 +116,13 @@ impl Count {
     }
 }
 
+/// The name of the token called `name`, printed again from what was read of it; `None` where it is no token's name.
+/// For fuzzing: one state must have one name.
+#[must_use]
+pub fn reread_token(name: &str) -> Option<String> {
+    Token::parse(name).map(|token| token.to_string())
+}
+
 /// A number as we print it: no sign, no leading zero, so that one state has one name.
 pub(super) fn number(text: &str) -> Option<u64> {
     let plain = text == "0" || (text.starts_with(|c: char| ('1'..='9').contains(&c)));

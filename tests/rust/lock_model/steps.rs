@@ -20,6 +20,16 @@ pub struct Size {
     pub reads: u8,
 }
 
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { processes, records, takeovers, crashes, reads } = self;
+        write!(
+            f,
+            "{processes} processes of {records} records, {takeovers} takeovers, {crashes} crashes, {reads} reads"
+        )
+    }
+}
+
 /// The protocol as it stands, or without one of its mechanisms.
 #[derive(Clone, Debug)]
 pub struct Protocol {

@@ -12,6 +12,8 @@ mod python;
 mod result;
 #[path = "../../fuzz/properties/schedule.rs"]
 mod schedule;
+#[path = "../../fuzz/properties/token.rs"]
+mod token;
 
 use std::env;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -79,4 +81,9 @@ fn properties_of_schedules_hold() {
 #[test]
 fn properties_of_results_hold() {
     drive(result::FRAGMENTS, result::check);
+}
+
+#[test]
+fn properties_of_token_names_hold() {
+    drive(token::FRAGMENTS, token::check);
 }
