@@ -76,7 +76,11 @@ impl Owner {
             "" => None,
             hex => Some(String::from_utf8(unhex(hex)?).ok()?),
         };
-        let boot_id = Some(next()?).filter(|id| !id.is_empty()).map(str::to_owned);
+        let boot_id = next()?;
+        if !boot_id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+            return None;
+        }
+        let boot_id = Some(boot_id).filter(|id| !id.is_empty()).map(str::to_owned);
         let pid_namespace = optional(next()?)?;
         let time_namespace = optional(next()?)?;
         let pid = match optional(next()?)? {
