@@ -14,8 +14,6 @@ use faultfs::{Action, Op, Rule, must_skip};
 use fleet::{in_parallel, report, seed};
 use trial::{Scene, Stage};
 
-/// Clients that wait need no processor.
-const AT_ONCE: usize = 6;
 /// A client that is late on a busy machine is in time when it is asked again; one that waits for nothing never is.
 const LATE: usize = 3;
 
@@ -87,7 +85,8 @@ fn sweep(stage: &Stage, ops: &[Op], both_sides: bool, step: usize) -> Sweep {
     let first = 1 + seed() % step as u64;
     let points: Vec<_> =
         (first..=calls).step_by(step).flat_map(|k| sides.iter().map(move |before| (k, *before))).collect();
-    let outcomes = in_parallel(AT_ONCE, points, |(k, before)| (k, before, kill_at(stage, ops, k, before)));
+    let outcomes =
+        in_parallel(stage.at_once(), points, |(k, before)| (k, before, kill_at(stage, ops, k, before)));
     let mut sweep = Sweep::default();
     for (k, before, outcome) in outcomes {
         let Death::At(verdict) = outcome else { continue };
@@ -221,7 +220,7 @@ fn without_a_proof_of_death_the_next_one_waits() {
 
 #[test]
 fn without_watching_the_silent_keep_the_store_for_ever() {
-    rests_on(&Stage::prepare(Scene::Record, true, true, "give-up-the-silent"), RENAMES, 2);
+    rests_on(&Stage::prepare(Scene::Record, true, true, "give-up-the-silent"), RENAMES, 4);
 }
 
 #[test]

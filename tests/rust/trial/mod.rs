@@ -100,7 +100,7 @@ impl Stage {
 
     /// After which time a holder is given up of whom nothing is known: long where that must not be needed.
     fn takeover(&self) -> Duration {
-        Duration::from_secs(if self.waits() { 1 } else { 30 })
+        Duration::from_secs(if self.waits() { 2 } else { 30 })
     }
 
     fn waits(&self) -> bool {
@@ -112,12 +112,21 @@ impl Stage {
         if self.waits() { self.takeover() + A_SECOND } else { AT_ONCE }
     }
 
+    /// How many to play at once: clients that wait need no processor.
+    pub fn at_once(&self) -> usize {
+        if self.waits() { 12 } else { 6 }
+    }
+
     /// A store of its own, seen through a mount of its own.
     pub fn begin(&self) -> Trial<'_> {
         let takeover = self.takeover().as_secs().to_string();
         // Long enough for whoever must wait, and short where that would be wrong.
-        let environment =
-            [("CLIENT_STALE", takeover.as_str()), ("CLIENT_TIMEOUT", "4"), ("CLIENT_WITHOUT", self.without)];
+        let patience = if self.waits() { "12" } else { "4" };
+        let environment = [
+            ("CLIENT_STALE", takeover.as_str()),
+            ("CLIENT_TIMEOUT", patience),
+            ("CLIENT_WITHOUT", self.without),
+        ];
         let fleet = Fleet::new(&environment);
         copy(self.template.path(), &fleet.store());
         let node = FaultFs::mount(&fleet.store(), Options { threads: 2, ..Options::default() });
