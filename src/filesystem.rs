@@ -10,6 +10,7 @@ use std::path::Path;
 use nix::sys::statfs::statfs;
 
 use crate::error::{Error, Result};
+use crate::mutation;
 
 /// What the kernel says of the file system that holds a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +131,11 @@ pub fn of(path: &Path) -> Result<FileSystem> {
 #[must_use]
 pub fn coherence(path: &Path) -> Coherence {
     match of(path) {
-        Ok(found) => Coherence { coherent: found.coherent(), reason: found.reason() },
+        Ok(found) => {
+            // For tests of the kept connections on a file system of theirs, of which nothing is known.
+            let coherent = found.coherent() || mutation::off("judge-file-system");
+            Coherence { coherent, reason: found.reason() }
+        }
         Err(error) => Coherence { coherent: false, reason: error.to_string() },
     }
 }

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
-use crate::machine;
+use crate::{machine, mutation};
 
 /// Files that become a lock; the original's pattern, so that its leftovers are swept, too.
 const LOCKS: &str = ".lock";
@@ -51,6 +51,9 @@ fn prefix(kind: &str) -> String {
 /// Removes the temporary files and directories in `directory` of processes of this host that have ended. At worst such a file belongs
 /// to a process in another container of the same host name: its next step fails once and is an error or a retry.
 pub(crate) fn sweep(directory: &Path) {
+    if mutation::off("sweep") {
+        return;
+    }
     let host = machine::hostname();
     let prefixes = [LOCKS, COPIES].map(|kind| format!("{kind}_{host}_"));
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {

@@ -351,7 +351,9 @@ fn explain(guard: &Guard, error: Error) -> Error {
         (Error::Sqlite { path, source, .. }, _) if connection::was_replaced(&source) => {
             Error::LockLost { path }
         }
-        (Error::Sqlite { path, action, .. }, Some(source)) => Error::Io { path, action, source },
+        (Error::Sqlite { path, action, .. }, Some(source)) if !mutation::off("name-the-error") => {
+            Error::Io { path, action, source }
+        }
         (error, _) => error,
     }
 }

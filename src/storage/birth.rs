@@ -56,7 +56,10 @@ pub(crate) fn fill_empty(path: &Path, machine: &Machine) -> Result<()> {
 
 fn build(path: &Path, settings: &str, machine: &Machine) -> Result<()> {
     let connection = connection::create(path)?;
-    let run = |sql: &str| connection.execute_batch(sql).map_err(Error::sqlite(path, "creating a store"));
+    let run = |sql: &str| {
+        let failed = connection::failed(&connection, path, "creating a store");
+        connection.execute_batch(sql).map_err(failed)
+    };
     run(settings)?;
     run("BEGIN IMMEDIATE")?;
     schema::create_original(&connection, path)?;

@@ -1,7 +1,7 @@
 //! Opening the database without any lock of SQLite's own: on the file systems this is made for there are none.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -15,6 +15,7 @@ use super::vfs;
 use super::vfs::guard::{Files, Guard};
 use super::vfs::journal_path;
 use crate::error::{Error, Result};
+use crate::mutation;
 
 /// SQLite's Unix file system layer with every lock call left out. Excluding others is the tenure's business.
 const VFS: &std::ffi::CStr = c"unix-none";
@@ -217,16 +218,42 @@ pub(crate) fn was_replaced(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_READONLY_DBMOVED)
 }
 
+/// `map_err` adapter for a connection to a private file: the system's own error where SQLite only knows that there was
+/// one.
+pub(crate) fn failed(
+    connection: &Connection,
+    path: &Path,
+    action: &'static str,
+) -> impl Fn(rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode::{CannotOpen, DiskFull, SystemIoFailure};
+    move |error| {
+        let errno = match error.sqlite_error_code() {
+            _ if mutation::off("name-the-error") => 0,
+            Some(DiskFull) => nix::libc::ENOSPC,
+            // SAFETY: the handle is that of an open connection, which this thread alone uses.
+            #[allow(unsafe_code)]
+            Some(SystemIoFailure | CannotOpen) => unsafe {
+                rusqlite::ffi::sqlite3_system_errno(connection.handle())
+            },
+            _ => 0,
+        };
+        match errno {
+            0 => Error::sqlite(path, action)(error),
+            errno => Error::io(path, action)(io::Error::from_raw_os_error(errno)),
+        }
+    }
+}
+
 /// Rolls back what a dead writer left in the journal of a private copy. Answers what a quick check complains of.
 ///
 /// # Errors
 ///
 /// [`Error::Sqlite`].
 pub(crate) fn recover(connection: &Connection, path: &Path, check: bool) -> Result<Option<String>> {
-    let failed = |error| Error::sqlite(path, "rolling an unfinished transaction back")(error);
+    let failed = failed(connection, path, "rolling an unfinished transaction back");
     connection
         .execute_batch("PRAGMA synchronous=FULL; SELECT count(*) FROM sqlite_schema;")
-        .map_err(failed)?;
+        .map_err(&failed)?;
     if !check {
         return Ok(None);
     }

@@ -21,8 +21,10 @@
 //! `CLIENT_PROTOCOL` (auto, token, hardlink), `CLIENT_WITHOUT` (mechanisms to switch off, comma-separated),
 //! `CLIENT_PAUSE` (milliseconds between records), `CLIENT_ORACLE` (a file whose kernel lock each tenure takes; one line
 //! "overlap" where it is taken), `CLIENT_NODE` (a host name to pretend), `CLIENT_CLOCK_SKEW` (seconds),
-//! `CLIENT_STOP_AT` (steps from its beginning after which the process stops itself, or `NAME:COUNT` of a point), `CLIENT_SLOW`
-//! (microseconds that each step of a commit takes, as it does on a file server: kills then meet all of them).
+//! `CLIENT_STOP_AT` (steps from its beginning after which the process stops itself, or `NAME:COUNT` of a point),
+//! `CLIENT_SLOW` (microseconds that each step of a commit takes, as it does on a file server: kills then meet all of them),
+//! `CLIENT_GO` (a file: a call that fails is a line "refused ERROR", and made once more, with the same rows, when that
+//! file exists).
 //!
 //! Every record says in its times what they must be, so that a page that was mixed up is seen (`integrity_check` is
 //! satisfied with pages of another time).
@@ -86,7 +88,7 @@ fn run(words: &[&str]) -> Result<(), Error> {
         }
         _ => {}
     }
-    let store = Store::open(options(db), &Uninterrupted)?;
+    let store = insist(|| Store::open(options(db), &Uninterrupted))?;
     match (*command, rest) {
         ("create", []) => Ok(()),
         ("record", [prefix, from, count]) => record(&store, prefix, number(from), number(count), 1, false),
@@ -180,7 +182,7 @@ fn record(
     while next < from.saturating_add(count) {
         let numbers = next..(next + batch.max(1)).min(from.saturating_add(count));
         let rows: Vec<_> = numbers.clone().map(|number| measurement(prefix, number)).collect();
-        store.record_batch(&rows, "rows", overwrite, &Uninterrupted)?;
+        insist(|| store.record_batch(&rows, "rows", overwrite, &Uninterrupted))?;
         for number in numbers.clone() {
             say(&format!("ack {prefix} {number}"));
         }
@@ -188,6 +190,24 @@ fn record(
         std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
     }
     Ok(())
+}
+
+/// Makes a call that failed once more, if that is asked for.
+fn insist<T>(call: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    match (call(), env::var_os("CLIENT_GO")) {
+        (Err(error), Some(go)) => {
+            say(&format!("refused {error}"));
+            // Bounded, should its test have ended.
+            for _ in 0..2000 {
+                if std::path::Path::new(&go).exists() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            call()
+        }
+        (outcome, _) => outcome,
+    }
 }
 
 fn churn(store: &Store, rows: u64) -> Result<(), Error> {
@@ -218,7 +238,7 @@ fn give_value(store: &Store, rows: u64, value: u32) -> Result<(), Error> {
 
 fn lookup(store: &Store, prefix: &str, from: u64, count: u64) -> Result<(), Error> {
     for number in from..from.saturating_add(count) {
-        let found = store.lookup(SOURCE, &schedule(prefix, number), &Uninterrupted)?;
+        let found = insist(|| store.lookup(SOURCE, &schedule(prefix, number), &Uninterrupted))?;
         say(&format!("{} {prefix} {number}", if found.is_some() { "hit" } else { "miss" }));
     }
     Ok(())
