@@ -338,6 +338,12 @@ fn commit<T: Answer>(
     }
     applied::note(connection, path, batch, value.to_number())?;
     tenure.confirm()?;
-    transaction.commit().map_err(failed("committing"))?;
+    transaction.commit().map_err(|error| {
+        if connection::may_have_committed(&error) && !mutation::off("lost-replies") {
+            // As after a lost lock: run again, and the batch itself tells whether it is there.
+            return Error::LockLost { path: place.lock_path() };
+        }
+        failed("committing")(error)
+    })?;
     Ok(value)
 }

@@ -207,6 +207,14 @@ pub(crate) fn was_replaced(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_READONLY_DBMOVED)
 }
 
+/// Did COMMIT fail where it removes the journal? If only the reply was lost, the transaction is there.
+pub(crate) fn may_have_committed(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_DELETE, SQLITE_IOERR_DELETE_NOENT};
+    error
+        .sqlite_error()
+        .is_some_and(|error| matches!(error.extended_code, SQLITE_IOERR_DELETE | SQLITE_IOERR_DELETE_NOENT))
+}
+
 /// Rolls back what a dead writer left in the journal of a private copy. Answers what a quick check complains of.
 ///
 /// # Errors
