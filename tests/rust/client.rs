@@ -21,7 +21,9 @@
 //! `CLIENT_PAUSE` (milliseconds between records), `CLIENT_ORACLE` (a file whose kernel lock each tenure takes; one line
 //! "overlap" where it is taken), `CLIENT_NODE` (a host name to pretend), `CLIENT_CLOCK_SKEW` (seconds),
 //! `CLIENT_STOP_AT` (steps from its beginning after which the process stops itself), `CLIENT_SLOW`
-//! (microseconds that each step of a commit takes, as it does on a file server: kills then meet all of them).
+//! (microseconds that each step of a commit takes, as it does on a file server: kills then meet all of them),
+//! `CLIENT_COUNTS` (a last line "counts ENTERED ACCEPTED REJECTED LOCKED": tenures, and reads without the lock, sent
+//! back, and in a tenure).
 //!
 //! Every record says in its times what they must be, so that a page that was mixed up is seen (`integrity_check` is
 //! satisfied with pages of another time).
@@ -43,7 +45,7 @@ use rand::{RngExt, SeedableRng};
 use tirastore::lock::{self, HardLink, Locking, Place, Uninterrupted, lock_path};
 use tirastore::measurement::{Measurement, Outcome};
 use tirastore::store::{Options, Protocol};
-use tirastore::{Error, Store};
+use tirastore::{Error, Store, filesystem};
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -83,25 +85,38 @@ fn run(words: &[&str]) -> Result<(), Error> {
         _ => {}
     }
     let store = Store::open(options(db), &Uninterrupted)?;
+    let done = run_on(&store, db, words);
+    if env::var("CLIENT_COUNTS").is_ok() {
+        let reads = store.read_counts();
+        let [accepted, rejected, locked] =
+            [&reads.accepted, &reads.rejected, &reads.locked].map(|count| count.load(Ordering::Relaxed));
+        let entered = watcher::ENTERED.load(Ordering::Relaxed);
+        say(&format!("counts {entered} {accepted} {rejected} {locked}"));
+    }
+    done
+}
+
+fn run_on(store: &Store, db: &str, words: &[&str]) -> Result<(), Error> {
+    let [_, command, rest @ ..] = words else { return Err(usage()) };
     match (*command, rest) {
         ("create", []) => Ok(()),
-        ("record", [prefix, from, count]) => record(&store, prefix, number(from), number(count), 1, false),
+        ("record", [prefix, from, count]) => record(store, prefix, number(from), number(count), 1, false),
         ("record", [prefix, from, count, batch]) => {
-            record(&store, prefix, number(from), number(count), number(batch), false)
+            record(store, prefix, number(from), number(count), number(batch), false)
         }
-        ("overwrite", [prefix, from, count]) => record(&store, prefix, number(from), number(count), 1, true),
-        ("lookup", [prefix, from, count]) => lookup(&store, prefix, number(from), number(count)),
-        ("churn", [rows]) => churn(&store, number(rows)),
+        ("overwrite", [prefix, from, count]) => record(store, prefix, number(from), number(count), 1, true),
+        ("lookup", [prefix, from, count]) => lookup(store, prefix, number(from), number(count)),
+        ("churn", [rows]) => churn(store, number(rows)),
         ("break", [count]) => (0..number(count)).try_for_each(|_| {
             std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
             tirastore::store::break_lock(&options(db), &Uninterrupted)
         }),
-        ("check", []) => check(&store),
+        ("check", []) => check(store),
         ("seal", []) => store.seal(&Uninterrupted).map(|_| ()),
-        ("work", [prefix, seed, count]) => work(&store, prefix, number(seed), number(count)),
+        ("work", [prefix, seed, count]) => work(store, prefix, number(seed), number(count)),
         ("enter", [count]) => enter(&place(db), number(count)),
         ("hold", [time]) => hold(&place(db), Duration::from_secs_f64(time.parse().unwrap_or(1.0))),
-        ("stop", [prefix, count, point]) => stop(&store, prefix, number(count), point.parse().unwrap_or(-1)),
+        ("stop", [prefix, count, point]) => stop(store, prefix, number(count), point.parse().unwrap_or(-1)),
         ("unseal", []) => store.unseal(&Uninterrupted).map(|_| ()),
         _ => Err(usage()),
     }
@@ -247,7 +262,8 @@ fn place(db: &str) -> Place {
         outwait_old_claims: false,
         gated: false,
     };
-    Place::new(db_path, Locking::Here(lock), seconds("CLIENT_TIMEOUT", 60.0), true)
+    let coherent = filesystem::coherence(&db_path).coherent;
+    Place::new(db_path, Locking::Here(lock), seconds("CLIENT_TIMEOUT", 60.0), coherent)
 }
 
 fn enter(place: &Place, count: u64) -> Result<(), Error> {

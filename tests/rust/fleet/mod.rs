@@ -47,7 +47,12 @@ impl Fleet {
     }
 
     pub fn db(&self) -> PathBuf {
-        self.directory.path().join("store/s.db")
+        self.store().join("s.db")
+    }
+
+    /// The directory in which nothing but the store is.
+    pub fn store(&self) -> PathBuf {
+        self.directory.path().join("store")
     }
 
     /// Starts `client DB WORDS`.
@@ -62,6 +67,15 @@ impl Fleet {
 
     /// The same, started by the command `launcher`.
     pub fn start_under(&self, launcher: &[&str], environment: &[(&str, &str)], words: &[&str]) -> Client {
+        self.spawn(&self.db(), launcher, environment, words)
+    }
+
+    /// The same for a client that sees the store's directory as `node`.
+    pub fn start_on(&self, node: &Path, environment: &[(&str, &str)], words: &[&str]) -> Client {
+        self.spawn(&node.join("s.db"), &[], environment, words)
+    }
+
+    fn spawn(&self, db: &Path, launcher: &[&str], environment: &[(&str, &str)], words: &[&str]) -> Client {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let output = self.directory.path().join(format!("output/{number}"));
         let file = File::create_new(&output).expect("created");
@@ -71,7 +85,7 @@ impl Fleet {
             command.args(&launcher[1..]).arg(program);
         }
         let child = command
-            .arg(self.db())
+            .arg(db)
             .args(words)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .envs(environment.iter().copied())
@@ -147,7 +161,7 @@ impl Fleet {
 
     /// Whatever stands beside the database, its journal and its lock, or in the lock beside one token.
     pub fn left_behind(&self) -> Vec<String> {
-        let store = self.directory.path().join("store");
+        let store = self.store();
         let mut left = names(&store);
         left.retain(|name| !matches!(name.as_str(), "s.db" | "s.db-journal" | "s.db.lock"));
         let lock = store.join("s.db.lock");
