@@ -17,7 +17,7 @@ use super::wait::{Interrupt, Patience, Wait};
 use crate::error::{Error, Result};
 use crate::mutation;
 use crate::storage::applied::{self, Batch};
-use crate::storage::{connection, schema};
+use crate::storage::{connection, fresh, schema};
 
 /// Where a store is and how it is locked.
 #[derive(Debug, Clone)]
@@ -253,7 +253,9 @@ fn run_once<T>(
             Err(Error::Sealed { .. }) => continue,
             other => std::cell::RefCell::new(other?),
         };
-        let outcome = connection::open(&place.db_path)
+        let looked = if place.coherent { Ok(()) } else { fresh::look(&place.db_path) };
+        let outcome = looked
+            .and_then(|()| connection::open(&place.db_path))
             .and_then(|connection| work(&Tenure { connection: &connection, hold: Hold::HardLink(&held) }));
         // The connection is closed by now: no descriptor of ours may outlive the lock that covers it.
         let released = held.into_inner().release();
