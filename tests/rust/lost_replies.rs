@@ -4,7 +4,7 @@
 mod faultfs;
 mod fleet;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -67,8 +67,10 @@ impl Lossy {
             })
             .collect();
         let mut failed = Vec::new();
+        let patience = Duration::from_secs(60)
+            + Duration::from_millis(100) * u32::try_from(self.acquisitions).unwrap_or(0);
         for client in &mut clients {
-            if !client.wait().success() {
+            if !client.wait_within(patience).success() {
                 failed.push(client.lines().into_iter().find(|line| line.starts_with("error")));
             }
         }

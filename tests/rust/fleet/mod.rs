@@ -235,12 +235,17 @@ impl Client {
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
+        self.wait_within(STUCK)
+    }
+
+    /// The same for one that may take longer.
+    pub fn wait_within(&mut self, patience: Duration) -> ExitStatus {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("a child of this process") {
                 return status;
             }
-            assert!(began.elapsed() < STUCK, "a client is stuck: {:?}", self.lines());
+            assert!(began.elapsed() < patience, "a client is stuck: {:?}", self.lines());
             thread::sleep(Duration::from_millis(2));
         }
     }
