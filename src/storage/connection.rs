@@ -15,6 +15,7 @@ use super::vfs;
 use super::vfs::guard::{Files, Guard};
 use super::vfs::journal_path;
 use crate::error::{Error, Result};
+use crate::mutation;
 
 /// SQLite's Unix file system layer with every lock call left out. Excluding others is the tenure's business.
 const VFS: &std::ffi::CStr = c"unix-none";
@@ -42,7 +43,12 @@ pub fn open(path: &Path) -> Result<Connection> {
 pub fn prepare_for_writing(connection: &Connection, path: &Path) -> Result<()> {
     // cache_spill: no page reaches the file before COMMIT, so a failed transaction leaves it untouched.
     let settings = "PRAGMA synchronous=EXTRA; PRAGMA cache_spill=OFF; PRAGMA temp_store=MEMORY;";
-    connection.execute_batch(settings).map_err(Error::sqlite(path, "setting up the connection"))?;
+    let settings = if mutation::off("synced-journal-end") {
+        settings.replace("EXTRA", "FULL")
+    } else {
+        settings.to_owned()
+    };
+    connection.execute_batch(&settings).map_err(Error::sqlite(path, "setting up the connection"))?;
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)
         .map(|_| ())

@@ -23,7 +23,7 @@
 //! `CLIENT_STOP_AT` (steps from its beginning after which the process stops itself), `CLIENT_SLOW`
 //! (microseconds that each step of a commit takes, as it does on a file server: kills then meet all of them),
 //! `CLIENT_COUNTS` (a last line "counts ENTERED ACCEPTED REJECTED LOCKED": tenures, and reads without the lock, sent
-//! back, and in a tenure).
+//! back, and in a tenure), `CLIENT_MARKS` (a mount of the file system for tests: a mark in its log for each "ack").
 //!
 //! Every record says in its times what they must be, so that a page that was mixed up is seen (`integrity_check` is
 //! satisfied with pages of another time).
@@ -192,7 +192,7 @@ fn record(
         let rows: Vec<_> = numbers.clone().map(|number| measurement(prefix, number)).collect();
         store.record_batch(&rows, "rows", overwrite, &Uninterrupted)?;
         for number in numbers.clone() {
-            say(&format!("ack {prefix} {number}"));
+            acknowledge(prefix, number);
         }
         next = numbers.end;
         std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
@@ -330,6 +330,15 @@ fn check(store: &Store) -> Result<(), Error> {
         say(&format!("{} {prefix} {digits}", if whole { "ok" } else { "bad" }));
     }
     Ok(())
+}
+
+/// Tells the test, and the log of its file system, that a record is promised.
+fn acknowledge(prefix: &str, number: u64) {
+    if let Ok(directory) = env::var("CLIENT_MARKS") {
+        let mark = std::path::Path::new(&directory).join(format!(".mark.{prefix} {number}"));
+        let _ = mark.symlink_metadata();
+    }
+    say(&format!("ack {prefix} {number}"));
 }
 
 fn say(line: &str) {
