@@ -2,7 +2,7 @@
 //! another file by now, how long that file is, and what is in it. A request that changes something is not answered from
 //! a cache.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::thread;
@@ -67,9 +67,16 @@ fn forget(path: &Path) -> io::Result<()> {
     if !exists(path)? {
         return Ok(());
     }
-    let file = OpenOptions::new().write(true).open(path)?;
-    // The reply to a change of attributes brings all of them. Times of now may be set by whoever may write.
-    futimens(&file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW)?;
+    let file = match OpenOptions::new().write(true).open(path) {
+        // The reply to a change of attributes brings all of them. Times of now may be set by whoever may write.
+        Ok(file) => {
+            futimens(&file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW)?;
+            file
+        }
+        // Who may only read has to do with the attributes that this node remembers.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path)?,
+        Err(error) => return Err(error),
+    };
     posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
     Ok(())
 }
