@@ -146,7 +146,7 @@ fn ended(clients: Vec<Client>) -> Result<Vec<String>, String> {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const SMALL: Stale = Stale { cache: Cache::Reopened(SECOND), turns: 3, clients: 2, each: 20, without: "" };
+const SMALL: Stale = Stale { cache: Cache::Reopened(SECOND), turns: 3, clients: 2, each: 12, without: "" };
 
 #[test]
 fn nodes_with_caches_lose_nothing() {
