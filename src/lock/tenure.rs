@@ -17,7 +17,7 @@ use super::wait::{Interrupt, Patience, Wait};
 use crate::error::{Error, Result};
 use crate::mutation;
 use crate::storage::applied::{self, Batch};
-use crate::storage::{connection, schema};
+use crate::storage::{connection, fresh, schema};
 
 /// Where a store is and how it is locked.
 #[derive(Debug, Clone)]
@@ -259,7 +259,9 @@ fn run_once<T>(
             Err(Error::Sealed { .. }) => continue,
             other => std::cell::RefCell::new(other?),
         };
-        let outcome = connection::open(&place.db_path)
+        let looked = if place.coherent { Ok(()) } else { fresh::look(&place.db_path) };
+        let outcome = looked
+            .and_then(|()| connection::open(&place.db_path))
             .and_then(|connection| work(&Tenure { connection: &connection, hold: Hold::HardLink(&held) }))
             .map_err(|error| kept_by_owner(place, error));
         // The connection is closed by now: no descriptor of ours may outlive the lock that covers it.
@@ -360,6 +362,12 @@ fn commit<T: Answer>(
     }
     applied::note(connection, path, batch, value.to_number())?;
     tenure.confirm()?;
-    transaction.commit().map_err(failed("committing"))?;
+    transaction.commit().map_err(|error| {
+        if connection::may_have_committed(&error) && !mutation::off("lost-replies") {
+            // As after a lost lock: run again, and the batch itself tells whether it is there.
+            return Error::LockLost { path: place.lock_path() };
+        }
+        failed("committing")(error)
+    })?;
     Ok(value)
 }

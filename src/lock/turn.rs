@@ -18,6 +18,7 @@ use crate::mutation;
 use crate::notices;
 use crate::storage::connection;
 use crate::storage::fence::{self, Fenced, Source};
+use crate::storage::fresh;
 use crate::storage::vfs::guard::{Cover, Files, Guard, is_cold};
 
 /// Between two renewals while this process waits for a stopped writer's lease to end.
@@ -162,6 +163,9 @@ impl<'a> Turn<'a> {
         };
         let flags = lock(&self.held).flags();
         let writes = access == Access::Write || !flags.none();
+        if kept.is_none() && !self.place.coherent {
+            fresh::look(path)?;
+        }
         let (mut connected, mut files, mut journal) = (None, None, None);
         match kept {
             Some(kept) => {

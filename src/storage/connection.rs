@@ -43,7 +43,12 @@ pub fn open(path: &Path) -> Result<Connection> {
 pub fn prepare_for_writing(connection: &Connection, path: &Path) -> Result<()> {
     // cache_spill: no page reaches the file before COMMIT, so a failed transaction leaves it untouched.
     let settings = "PRAGMA synchronous=EXTRA; PRAGMA cache_spill=OFF; PRAGMA temp_store=MEMORY;";
-    connection.execute_batch(settings).map_err(Error::sqlite(path, "setting up the connection"))?;
+    let settings = if mutation::off("synced-journal-end") {
+        settings.replace("EXTRA", "FULL")
+    } else {
+        settings.to_owned()
+    };
+    connection.execute_batch(&settings).map_err(Error::sqlite(path, "setting up the connection"))?;
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)
         .map(|_| ())
@@ -242,6 +247,14 @@ pub(crate) fn failed(
             errno => Error::io(path, action)(io::Error::from_raw_os_error(errno)),
         }
     }
+}
+
+/// Did COMMIT fail where it removes the journal? If only the reply was lost, the transaction is there.
+pub(crate) fn may_have_committed(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_DELETE, SQLITE_IOERR_DELETE_NOENT};
+    error
+        .sqlite_error()
+        .is_some_and(|error| matches!(error.extended_code, SQLITE_IOERR_DELETE | SQLITE_IOERR_DELETE_NOENT))
 }
 
 /// Rolls back what a dead writer left in the journal of a private copy. Answers what a quick check complains of.

@@ -8,6 +8,7 @@ pub mod connection;
 pub mod export;
 pub(crate) mod fence;
 mod file;
+pub(crate) mod fresh;
 pub mod meta;
 pub mod programs;
 pub mod records;

@@ -14,7 +14,7 @@ use crate::reads::ReadMode;
 use crate::storage::meta::{self, Machine};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
-use crate::storage::{birth, connection, schema};
+use crate::storage::{birth, connection, fresh, schema};
 use crate::{filesystem, machine, scratch};
 
 /// How a store is opened. The defaults are those of the Python constructor.
@@ -147,7 +147,14 @@ impl Store {
             lock::seal_new(&self.place)?;
         }
         lock::locked(&self.place, interrupt, || {
-            // Another process may have been first.
+            // Another process may have been first, and this node's cache may not know it yet: what stands beside a
+            // database that only looks missing must not be touched.
+            if !self.place.coherent
+                && !path.exists()
+                && fresh::exists(path).map_err(Error::io(path, "looking at"))?
+            {
+                return Ok(());
+            }
             match (path.exists(), is_missing_or_empty(path)?) {
                 (_, false) => Ok(()),
                 (false, _) => birth::create(path, here, self.sharing),

@@ -24,7 +24,9 @@
 //! `CLIENT_STOP_AT` (steps from its beginning after which the process stops itself, or `NAME:COUNT` of a point),
 //! `CLIENT_SLOW` (microseconds that each step of a commit takes, as it does on a file server: kills then meet all of them),
 //! `CLIENT_GO` (a file: a call that fails is a line "refused ERROR", and made once more, with the same rows, when that
-//! file exists).
+//! file exists), `CLIENT_COUNTS` (a last line "counts ENTERED ACCEPTED REJECTED LOCKED": tenures, and reads without the
+//! lock, sent back, and in a tenure), `CLIENT_MARKS` (a mount of the file system for tests: a mark in its log for each
+//! "ack").
 //!
 //! Every record says in its times what they must be, so that a page that was mixed up is seen (`integrity_check` is
 //! satisfied with pages of another time).
@@ -46,7 +48,7 @@ use rand::{RngExt, SeedableRng};
 use tirastore::lock::{self, HardLink, Locking, Place, Uninterrupted, lock_path};
 use tirastore::measurement::{Measurement, Outcome};
 use tirastore::store::{Options, Protocol};
-use tirastore::{Error, Store};
+use tirastore::{Error, Store, filesystem};
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -89,26 +91,39 @@ fn run(words: &[&str]) -> Result<(), Error> {
         _ => {}
     }
     let store = insist(|| Store::open(options(db), &Uninterrupted))?;
+    let done = run_on(&store, db, words);
+    if env::var("CLIENT_COUNTS").is_ok() {
+        let reads = store.read_counts();
+        let [accepted, rejected, locked] =
+            [&reads.accepted, &reads.rejected, &reads.locked].map(|count| count.load(Ordering::Relaxed));
+        let entered = watcher::ENTERED.load(Ordering::Relaxed);
+        say(&format!("counts {entered} {accepted} {rejected} {locked}"));
+    }
+    done
+}
+
+fn run_on(store: &Store, db: &str, words: &[&str]) -> Result<(), Error> {
+    let [_, command, rest @ ..] = words else { return Err(usage()) };
     match (*command, rest) {
         ("create", []) => Ok(()),
-        ("record", [prefix, from, count]) => record(&store, prefix, number(from), number(count), 1, false),
+        ("record", [prefix, from, count]) => record(store, prefix, number(from), number(count), 1, false),
         ("record", [prefix, from, count, batch]) => {
-            record(&store, prefix, number(from), number(count), number(batch), false)
+            record(store, prefix, number(from), number(count), number(batch), false)
         }
-        ("overwrite", [prefix, from, count]) => record(&store, prefix, number(from), number(count), 1, true),
-        ("lookup", [prefix, from, count]) => lookup(&store, prefix, number(from), number(count)),
-        ("churn", [rows]) => churn(&store, number(rows)),
-        ("change", [rows, point]) => change(&store, number(rows), point.parse().unwrap_or(-1)),
+        ("overwrite", [prefix, from, count]) => record(store, prefix, number(from), number(count), 1, true),
+        ("lookup", [prefix, from, count]) => lookup(store, prefix, number(from), number(count)),
+        ("churn", [rows]) => churn(store, number(rows)),
+        ("change", [rows, point]) => change(store, number(rows), point.parse().unwrap_or(-1)),
         ("break", [count]) => (0..number(count)).try_for_each(|_| {
             std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
             tirastore::store::break_lock(&options(db), &Uninterrupted)
         }),
-        ("check", []) => check(&store),
+        ("check", []) => check(store),
         ("seal", []) => store.seal(&Uninterrupted).map(|_| ()),
-        ("work", [prefix, seed, count]) => work(&store, prefix, number(seed), number(count)),
+        ("work", [prefix, seed, count]) => work(store, prefix, number(seed), number(count)),
         ("enter", [count]) => enter(&place(db), number(count)),
         ("hold", [time]) => hold(&place(db), Duration::from_secs_f64(time.parse().unwrap_or(1.0))),
-        ("stop", [prefix, count, point]) => stop(&store, prefix, number(count), point.parse().unwrap_or(-1)),
+        ("stop", [prefix, count, point]) => stop(store, prefix, number(count), point.parse().unwrap_or(-1)),
         ("unseal", []) => store.unseal(&Uninterrupted).map(|_| ()),
         _ => Err(usage()),
     }
@@ -184,7 +199,7 @@ fn record(
         let rows: Vec<_> = numbers.clone().map(|number| measurement(prefix, number)).collect();
         insist(|| store.record_batch(&rows, "rows", overwrite, &Uninterrupted))?;
         for number in numbers.clone() {
-            say(&format!("ack {prefix} {number}"));
+            acknowledge(prefix, number);
         }
         next = numbers.end;
         std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
@@ -285,7 +300,8 @@ fn place(db: &str) -> Place {
         outwait_old_claims: false,
         gated: false,
     };
-    Place::new(db_path, Locking::Here(lock), seconds("CLIENT_TIMEOUT", 60.0), true)
+    let coherent = filesystem::coherence(&db_path).coherent;
+    Place::new(db_path, Locking::Here(lock), seconds("CLIENT_TIMEOUT", 60.0), coherent)
 }
 
 fn enter(place: &Place, count: u64) -> Result<(), Error> {
@@ -352,6 +368,15 @@ fn check(store: &Store) -> Result<(), Error> {
         say(&format!("{} {prefix} {digits}", if whole { "ok" } else { "bad" }));
     }
     Ok(())
+}
+
+/// Tells the test, and the log of its file system, that a record is promised.
+fn acknowledge(prefix: &str, number: u64) {
+    if let Ok(directory) = env::var("CLIENT_MARKS") {
+        let mark = std::path::Path::new(&directory).join(format!(".mark.{prefix} {number}"));
+        let _ = mark.symlink_metadata();
+    }
+    say(&format!("ack {prefix} {number}"));
 }
 
 fn say(line: &str) {

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::process;
+use std::thread;
 use std::time::Duration;
 
 use super::HardLink;
@@ -12,12 +13,14 @@ use super::queue;
 use super::ticket::{self, Inode, Ticket, inode};
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::lock::errors::refused;
+use crate::lock::errors::{is_ambiguous, refused};
 use crate::lock::gate::{Closed, Gate};
 use crate::mutation;
 
 /// Held locks renew their time stamp when it is older than this share of the stale timeout.
 const RENEWALS_PER_TIMEOUT: u32 = 4;
+/// A lost reply is asked about this often before the file system is given up.
+const RETRIES: u32 = 8;
 
 /// A lock that this process holds.
 #[derive(Debug)]
@@ -111,9 +114,20 @@ impl Held {
         if ours.is_some_and(|metadata| metadata.nlink() > 1) {
             self.gate.rest_for(queue::REST);
         }
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            other => other.map_err(|source| refused(&self.path, "releasing it", source)),
+        let mut tries = 0;
+        loop {
+            match fs::remove_file(&self.path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+                // The reply may have been lost: gone, or by now another's, is released.
+                Err(error) if is_ambiguous(&error) && tries < RETRIES && !mutation::off("lost-replies") => {
+                    if !self.is_ours() {
+                        return Ok(());
+                    }
+                    tries += 1;
+                    thread::sleep(Duration::from_millis(1 << tries));
+                }
+                other => return other.map_err(|source| refused(&self.path, "releasing it", source)),
+            }
         }
     }
 }

@@ -82,6 +82,11 @@ impl Request<'_> {
                         Courtesy::taken(self.directory, &acquired.held);
                         return Ok(Some(acquired));
                     }
+                    if wait.elapsed() > LONG_WAIT {
+                        // Others were faster, or this node's listing is old: a change of our own has it read anew.
+                        mark.renew(wait.elapsed());
+                        wait.hurry();
+                    }
                 }
                 Token::Held(hold) => {
                     // This process holds nothing: its own name was left by a tenure of which it never heard the end.
@@ -94,6 +99,11 @@ impl Request<'_> {
                             mutation::reached(why);
                             return Ok(Some(acquired));
                         }
+                        // As above. An old listing would be tried again and again without a pause.
+                        if wait.elapsed() > LONG_WAIT {
+                            mark.renew(wait.elapsed());
+                        }
+                        wait.pause_shortly()?;
                         continue;
                     }
                     wait.report(&hold.owner.process);

@@ -50,7 +50,7 @@ impl Fleet {
         self.store().join("s.db")
     }
 
-    /// The directory of the store.
+    /// The directory in which nothing but the store is.
     pub fn store(&self) -> PathBuf {
         self.directory.path().join("store")
     }
@@ -67,15 +67,15 @@ impl Fleet {
 
     /// The same, started by the command `launcher`.
     pub fn start_under(&self, launcher: &[&str], environment: &[(&str, &str)], words: &[&str]) -> Client {
-        self.start_at(&self.db(), launcher, environment, words)
+        self.spawn(&self.db(), launcher, environment, words)
     }
 
-    /// The same for a store that is seen through the directory `node`.
-    pub fn start_through(&self, node: &Path, environment: &[(&str, &str)], words: &[&str]) -> Client {
-        self.start_at(&node.join("s.db"), &[], environment, words)
+    /// The same for a client that sees the store's directory as `node`.
+    pub fn start_on(&self, node: &Path, environment: &[(&str, &str)], words: &[&str]) -> Client {
+        self.spawn(&node.join("s.db"), &[], environment, words)
     }
 
-    fn start_at(&self, db: &Path, launcher: &[&str], environment: &[(&str, &str)], words: &[&str]) -> Client {
+    fn spawn(&self, db: &Path, launcher: &[&str], environment: &[(&str, &str)], words: &[&str]) -> Client {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let output = self.directory.path().join(format!("output/{number}"));
         let file = File::create_new(&output).expect("created");
@@ -235,12 +235,17 @@ impl Client {
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
+        self.wait_within(STUCK)
+    }
+
+    /// The same for one that may take longer.
+    pub fn wait_within(&mut self, patience: Duration) -> ExitStatus {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("a child of this process") {
                 return status;
             }
-            assert!(began.elapsed() < STUCK, "a client is stuck: {:?}", self.lines());
+            assert!(began.elapsed() < patience, "a client is stuck: {:?}", self.lines());
             thread::sleep(Duration::from_millis(2));
         }
     }

@@ -158,14 +158,14 @@ impl Trial<'_> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut without = self.stage.without.to_owned();
         if self.stage.coherent {
-            without += ",judge-file-system";
+            without += ",coherence";
         }
         let mut environment = environment.to_vec();
         environment.push(("CLIENT_WITHOUT", &without));
         if self.stage.elsewhere {
             environment.push(("CLIENT_NODE", ELSEWHERE));
         }
-        self.fleet.start_through(self.node.path(), &environment, &words)
+        self.fleet.start_on(self.node.path(), &environment, &words)
     }
 
     /// What is broken once the client has ended, or how long the next one took, which is not checked here.
@@ -231,12 +231,12 @@ fn kill_in_the_middle_of_a_commit(fleet: &Fleet, elsewhere: bool) {
     let writes = {
         let beside = FaultFs::mount(copied.path(), Options::default()).expect("mounted");
         let writes = beside.count(pages());
-        let mut client = fleet.start_through(beside.path(), environment, &words);
+        let mut client = fleet.start_on(beside.path(), environment, &words);
         assert!(client.wait().success(), "{:?}", client.lines());
         writes.matched()
     };
     let hits = node.inject(pages().nth(writes / 2), Action::Kill { before: true });
-    fleet.start_through(node.path(), environment, &words).wait();
+    fleet.start_on(node.path(), environment, &words).wait();
     assert_eq!(hits.fired(), 1, "killed at one of {writes} writes");
     let journal = fs::read(fleet.store().join("s.db-journal")).expect("a journal");
     assert!(journal.first().is_some_and(|first| *first != 0), "the journal is hot");
