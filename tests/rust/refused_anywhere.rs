@@ -122,11 +122,10 @@ struct Sweep {
     slowest: Duration,
 }
 
-/// Refuses each of the calls of the kinds `ops` in every way, or one of each `step` calls in one way.
-fn sweep(stage: &Stage, ops: &[Op], step: usize) -> Sweep {
+/// Refuses each of the calls of the kinds `ops` in each of the `ways`, or one of each `step` calls in one of them.
+fn sweep(stage: &Stage, ops: &[Op], ways: &[Refusal], step: usize) -> Sweep {
     // Who is refused something may make some calls more.
     let calls = stage.count(ops) + 2;
-    let ways = Refusal::all();
     let first = seed() % step as u64;
     let points: Vec<_> = (1 + first..=calls)
         .step_by(step)
@@ -134,7 +133,7 @@ fn sweep(stage: &Stage, ops: &[Op], step: usize) -> Sweep {
         .flat_map(|(number, k)| {
             // 5 and 12 have no common divisor: all ways come in turn.
             let one = [ways[(number * 5 + usize::try_from(seed() % 12).unwrap_or(0)) % ways.len()]];
-            let chosen = if step == 1 { ways.clone() } else { one.to_vec() };
+            let chosen = if step == 1 { ways.to_vec() } else { one.to_vec() };
             chosen.into_iter().map(move |way| (k, way))
         })
         .collect();
@@ -164,7 +163,7 @@ fn sweep_reports<const N: usize>(scenes: [Scene; N], stage: impl Fn(Scene) -> St
     for scene in scenes {
         let began = Instant::now();
         let stage = stage(scene);
-        let sweep = sweep(&stage, REFUSED, step);
+        let sweep = sweep(&stage, REFUSED, &Refusal::all(), step);
         report(&format!(
             "{scene:?}{}{}: {} refusals, {} survived, {} broken, the next client in after at most {:.2?} of {:.0?}, \
              {:.0?}",
@@ -210,12 +209,14 @@ fn everybody_may_be_refused_each_change_in_every_way() {
     sweep_reports([Record, Recover], |scene| Stage::prepare(scene, true, true, ""), 1);
 }
 
-/// A refusal of some call of the kinds `ops` breaks the promise without what `stage` lacks.
-fn rests_on(stage: &Stage, ops: &[Op], step: usize) {
+/// A refusal for good of some call of the kinds `ops` breaks the promise without what `stage` lacks; `again`: the client
+/// itself tries again.
+fn rests_on(stage: &Stage, ops: &[Op], again: bool, step: usize) {
     if must_skip() {
         return;
     }
-    let Sweep { refusals, broken, .. } = sweep(stage, ops, step);
+    let Sweep { refusals, broken, .. } =
+        sweep(stage, ops, &[Refusal { error: Errno::EIO, persistent: true, again }], step);
     let mechanism = stage.without;
     report(&format!(
         "without {mechanism}: {} of {refusals} refusals broken: {:?}",
@@ -227,15 +228,15 @@ fn rests_on(stage: &Stage, ops: &[Op], step: usize) {
 
 #[test]
 fn without_the_files_own_error_a_caller_reads_that_there_was_one() {
-    rests_on(&Stage::prepare(Scene::Record, false, true, "name-the-error"), &[Op::Fsync], 2);
+    rests_on(&Stage::prepare(Scene::Record, false, true, "name-the-error"), &[Op::Fsync], true, 2);
 }
 
 #[test]
 fn without_knowing_its_own_token_a_client_waits_for_itself() {
-    rests_on(&Stage::prepare(Scene::Record, false, true, "know-own-token"), &[Op::Rename], 2);
+    rests_on(&Stage::prepare(Scene::Record, false, true, "know-own-token"), &[Op::Rename], true, 1);
 }
 
 #[test]
 fn without_one_transaction_a_refused_batch_is_torn() {
-    rests_on(&Stage::prepare(Scene::Batch, false, true, "one-transaction"), &[Op::Fsync], 40);
+    rests_on(&Stage::prepare(Scene::Batch, false, true, "one-transaction"), &[Op::Fsync], false, 40);
 }

@@ -114,7 +114,7 @@ impl Stage {
 
     /// How many to play at once: clients that wait need no processor.
     pub fn at_once(&self) -> usize {
-        if self.waits() { 12 } else { 6 }
+        if self.waits() { 6 } else { 4 }
     }
 
     /// A store of its own, seen through a mount of its own.
