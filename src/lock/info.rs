@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::hardlink;
+use super::place::{Locking, Place};
 use super::process::Process;
-use super::tenure::{Locking, Place};
 use super::token::{self, Owner, Token};
 use crate::error::Result;
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 
-use super::tenure::Place;
+use super::place::Place;
 use crate::error::Result;
 use crate::mutation;
-use crate::storage::connection;
+use crate::storage::guarded;
 use crate::storage::vfs::guard::Guard;
 
 /// A connection over the files that were at the path under one fence number.
@@ -27,7 +27,7 @@ impl Connected {
 
     /// A connection that only reads, without a tenure.
     pub(crate) fn reader(place: &Place, fence: u64) -> Result<Self> {
-        let (connection, guard) = connection::open_reader(&place.db_path)?;
+        let (connection, guard) = guarded::open_reader(&place.db_path)?;
         Ok(Self::new(connection, guard, fence))
     }
 }

@@ -3,12 +3,14 @@
 //! What stands at the lock path decides for everyone how a store is locked: a *directory* is the token lock, a *file or
 //! nothing* is the original's hard-link lock (`docs/design.md`, "Two lock protocols").
 
+mod answer;
 mod errors;
 mod gate;
 mod hardlink;
 mod info;
 mod kept;
 mod path;
+mod place;
 mod process;
 mod sealing;
 mod sequence;
@@ -18,15 +20,17 @@ mod token;
 mod turn;
 mod wait;
 
+pub use answer::Answer;
 pub use hardlink::{HardLink, Held};
 pub use info::{HolderInfo, LockInfo, info};
 pub(crate) use kept::Connected;
 pub use path::lock_path;
+pub use place::{Locking, Place, ReadCounts};
 pub use sealing::{break_lock, repair, restore, seal, unseal};
 pub(crate) use sealing::{is_sealed, seal_new};
 pub(crate) use sequence::{Sealed, Sequence};
 pub(crate) use tenure::locked;
-pub use tenure::{Access, Answer, Locking, Place, ReadCounts, Tenure, read, write};
+pub use tenure::{Access, Tenure, read, write};
 pub use token::reread_token;
 pub(crate) use wait::Wait;
 pub use wait::{Interrupt, Patience, Uninterrupted};

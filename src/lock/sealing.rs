@@ -3,7 +3,8 @@
 //! A store is *sealed* by a directory at the lock path. Clients of the original cannot link their lock file there: they
 //! time out, and never enter. So the barrier between the protocols is on the disk and not in anybody's parameter.
 
-use super::tenure::{Access, Locking, Place, pass_gate};
+use super::place::{Locking, Place};
+use super::tenure::{Access, pass_gate};
 use super::token::{self, Flags, Hold, Owner, Token};
 use super::turn::Turn;
 use super::wait::{Interrupt, Patience, Wait};

@@ -3,7 +3,7 @@
 //! Every tenure has a name of its own, and says in it when it begins to write. So if the token has one name before and
 //! after a read, and the name says that nobody writes, nobody wrote meanwhile.
 
-use super::tenure::Place;
+use super::place::Place;
 use super::token::Token;
 use crate::error::Result;
 

@@ -1,97 +1,22 @@
 //! The one function that runs a tenure, whatever stands at the lock path: lock, open, work, commit, release.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::answer::Answer;
 use super::gate::{Closed, Gate};
-use super::hardlink::{self, HardLink};
-use super::kept::Kept;
-use super::token::{self, Directory};
+use super::hardlink;
+use super::place::{Locking, Place};
+use super::token;
 use super::turn::Turn;
 use super::wait::{Interrupt, Patience, Wait};
 use crate::error::{Error, Result};
 use crate::mutation;
 use crate::storage::applied::{self, Batch};
-use crate::storage::{connection, fresh, schema};
-
-/// Where a store is and how it is locked.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// The database file, symbolic links resolved.
-    pub db_path: PathBuf,
-    /// How tenures of it exclude each other.
-    pub locking: Locking,
-    /// How long to wait for a tenure.
-    pub lock_timeout: Duration,
-    /// Keep the database open between tenures: only where every node sees what another has written at once.
-    pub coherent: bool,
-    /// What tenures keep open.
-    pub(crate) kept: Arc<Kept>,
-    /// What readers without the lock keep open.
-    pub(crate) readers: Arc<Kept>,
-    /// How reads went.
-    pub read_counts: Arc<ReadCounts>,
-}
-
-/// How many reads went which way, since the store was opened.
-#[derive(Debug, Default)]
-pub struct ReadCounts {
-    /// Without the lock, accepted.
-    pub accepted: AtomicU64,
-    /// Attempts without the lock that somebody's writing spoilt.
-    pub rejected: AtomicU64,
-    /// In a tenure.
-    pub locked: AtomicU64,
-}
-
-impl Place {
-    /// The store at `db_path`, with nothing kept open.
-    #[must_use]
-    pub fn new(db_path: PathBuf, locking: Locking, lock_timeout: Duration, coherent: bool) -> Self {
-        Self {
-            db_path,
-            locking,
-            lock_timeout,
-            coherent,
-            kept: Arc::default(),
-            readers: Arc::default(),
-            read_counts: Arc::default(),
-        }
-    }
-
-    /// Closes what is kept open.
-    pub(crate) fn close_kept(&self) {
-        self.kept.clear();
-        self.readers.clear();
-    }
-
-    pub(crate) fn lock_path(&self) -> PathBuf {
-        super::lock_path(&self.db_path)
-    }
-
-    /// The lock directory of a sealed store; there may be none.
-    pub(crate) fn directory(&self) -> Directory {
-        let shared = match &self.locking {
-            Locking::Here(lock) => lock.mode & 0o066 != 0,
-            Locking::HeldByCaller => true,
-        };
-        Directory { path: self.lock_path(), shared }
-    }
-}
-
-/// How tenures exclude each other.
-#[derive(Debug, Clone)]
-pub enum Locking {
-    /// By what stands at the lock path: a directory is the token lock, a file or nothing this hard-link lock.
-    Here(HardLink),
-    /// The caller holds a hard-link lock already; nothing is locked here.
-    HeldByCaller,
-}
+use crate::storage::{connection, fresh, journal, schema};
 
 /// What a tenure is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,40 +66,6 @@ impl Tenure<'_> {
             Hold::HardLink(held) => held.borrow().confirm(),
             Hold::Token(_) | Hold::Caller => Ok(()),
         }
-    }
-}
-
-/// What a batch answers its caller. A number, because it is stored with the batch: a batch whose tenure ended without
-/// a word is asked for it.
-pub trait Answer: Sized {
-    /// As it is stored.
-    fn to_number(&self) -> i64;
-    /// As it was stored.
-    fn from_number(number: i64) -> Self;
-}
-
-impl Answer for () {
-    fn to_number(&self) -> i64 {
-        0
-    }
-    fn from_number(_: i64) -> Self {}
-}
-
-impl Answer for bool {
-    fn to_number(&self) -> i64 {
-        i64::from(*self)
-    }
-    fn from_number(number: i64) -> Self {
-        number != 0
-    }
-}
-
-impl Answer for usize {
-    fn to_number(&self) -> i64 {
-        i64::try_from(*self).unwrap_or(i64::MAX)
-    }
-    fn from_number(number: i64) -> Self {
-        Self::try_from(number).unwrap_or(0)
     }
 }
 
@@ -274,7 +165,7 @@ fn run_once<T>(
 /// SQLite rolls it back, but under this protocol it ends a transaction by removing its journal.
 fn kept_by_owner(place: &Place, error: Error) -> Error {
     let Error::Sqlite { .. } = error else { return error };
-    if !connection::journal_is_kept_by_owner(&place.db_path) {
+    if !journal::is_kept_by_owner(&place.db_path) {
         return error;
     }
     let source = std::io::Error::from_raw_os_error(nix::libc::EPERM);

@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use super::errors::refused;
 use super::kept::Connected;
-use super::tenure::{Access, Hold, Place, Tenure};
+use super::place::Place;
+use super::tenure::{Access, Hold, Tenure};
 use super::token::{Acquired, Count, Flags, Held, Request};
 use super::wait::Wait;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::mutation;
 use crate::notices;
-use crate::storage::connection;
 use crate::storage::fence::{self, Fenced, Source};
 use crate::storage::fresh;
 use crate::storage::vfs::guard::{Cover, Files, Guard, is_cold};
+use crate::storage::{connection, guarded, journal};
 
 /// Between two renewals while this process waits for a stopped writer's lease to end.
 const SLICE: Duration = Duration::from_millis(20);
@@ -135,7 +136,7 @@ impl<'a> Turn<'a> {
             return self.release(outcome);
         }
         // Left behind, an empty journal of another user keeps originals out of sticky directories.
-        let outcome = connection::remove_journal(&self.place.db_path).map_err(|error| match error {
+        let outcome = journal::remove(&self.place.db_path).map_err(|error| match error {
             Error::Io { source, .. } => {
                 refused(&self.place.lock_path(), "removing the journal beside it", source)
             }
@@ -169,15 +170,14 @@ impl<'a> Turn<'a> {
         let (mut connected, mut files, mut journal) = (None, None, None);
         match kept {
             Some(kept) => {
-                journal =
-                    kept.guard.with_database(|database| connection::open_journal(path, database, writes))?;
+                journal = kept.guard.with_database(|database| journal::open(path, database, writes))?;
                 connected = Some(kept);
             }
-            None => files = Some(connection::open_files(path, writes)?),
+            None => files = Some(guarded::open_files(path, writes)?),
         }
         if flags.must_fence {
             // Opened anew also after a refusal: the database may have been replaced and only its journal refused.
-            let fenced = self.fence(wait)?.map_or_else(|| connection::open_files(path, writes), Ok)?;
+            let fenced = self.fence(wait)?.map_or_else(|| guarded::open_files(path, writes), Ok)?;
             (connected, files, journal) = (None, Some(fenced), None);
         }
         if let Some(files) = &mut files {
@@ -281,10 +281,10 @@ impl<'a> Turn<'a> {
             (None, Some(files)) => {
                 let guard = Guard::new(path, files);
                 guard.begin(lease, journal);
-                let connection = connection::open_guarded(path, &guard);
+                let connection = guarded::open(path, &guard);
                 let connection = connection.map_err(|error| explain(&guard, error));
                 let connected = Connected::new(connection?, guard, fence);
-                let set_up = connection::set_up_guarded(&connected.connection, path);
+                let set_up = guarded::set_up(&connected.connection, path);
                 self.connected = Some(connected);
                 set_up?;
             }
@@ -352,9 +352,7 @@ impl<'a> Turn<'a> {
 fn explain(guard: &Guard, error: Error) -> Error {
     let failure = guard.take_failure();
     match (error, failure) {
-        (Error::Sqlite { path, source, .. }, _) if connection::was_replaced(&source) => {
-            Error::LockLost { path }
-        }
+        (Error::Sqlite { path, source, .. }, _) if guarded::was_replaced(&source) => Error::LockLost { path },
         (Error::Sqlite { path, action, .. }, Some(source)) if !mutation::off("name-the-error") => {
             Error::Io { path, action, source }
         }

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::error::Result;
 use crate::lock::{Connected, Interrupt, Patience, Place, Sealed, Sequence, Wait};
 use crate::mutation;
-use crate::storage::connection;
+use crate::storage::{guarded, journal};
 
 /// A reader that was rejected for this long asks for a tenure of its own.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -60,7 +60,7 @@ fn attempt<T>(
     let reader = match place.readers.take(sequence.fence) {
         Some(reader) => reader,
         // The name says that nobody writes. A hot journal all the same: the file server lost its latest renames.
-        None if connection::has_hot_journal(&place.db_path) => return Ok(Attempt::NeedsRecovery),
+        None if journal::is_hot(&place.db_path) => return Ok(Attempt::NeedsRecovery),
         None => Connected::reader(place, sequence.fence)?,
     };
     let before = reader.guard.header();
@@ -76,7 +76,7 @@ fn attempt<T>(
     }
     place.read_counts.rejected.fetch_add(1, Ordering::Relaxed);
     if !mutation::off("forget-rejected-pages") {
-        connection::forget_pages(&reader.connection);
+        guarded::forget_pages(&reader.connection);
     }
     place.readers.put(reader);
     Ok(Attempt::Rejected)

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 use crate::lock::{Interrupt, Patience, Place, Sealed, Sequence, Wait, lock_path};
 use crate::mutation;
-use crate::storage::connection;
+use crate::storage::{connection, journal};
 
 pub(super) fn read<T>(
     place: &Place,
@@ -65,7 +65,7 @@ impl State {
                 "its lock is held, and a reader that may not write in its directory cannot wait in line",
             ));
         }
-        if connection::has_hot_journal(path) {
+        if journal::is_hot(path) {
             return Ok(Err(
                 "a dead writer left a journal, which a client that may write must roll back first",
             ));

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::meta::Machine;
 use super::sharing::Sharing;
-use super::{connection, meta, schema};
+use super::{connection, journal, meta, schema};
 use crate::error::{Error, Result};
 use crate::scratch;
 
@@ -25,7 +25,7 @@ pub(crate) fn create(path: &Path, machine: &Machine, sharing: Sharing) -> Result
     fs::set_permissions(aside.path(), Permissions::from_mode(sharing.file_mode()))
         .map_err(Error::io(aside.path(), "setting the mode of"))?;
     // The journal of a database that was removed would be rolled back into the new one.
-    connection::remove_journal(path)?;
+    journal::remove(path)?;
     aside.persist_noclobber(path).map_err(|error| error.error).map_err(Error::io(path, "creating"))?;
     sync_directory(directory)
 }

@@ -9,6 +9,8 @@ pub mod export;
 pub(crate) mod fence;
 mod file;
 pub(crate) mod fresh;
+pub(crate) mod guarded;
+pub(crate) mod journal;
 pub mod meta;
 pub mod programs;
 pub mod records;

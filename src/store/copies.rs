@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::lock::Interrupt;
 use crate::mutation;
 use crate::storage::export::{self, Format};
-use crate::storage::{backup, connection, verify};
+use crate::storage::{backup, connection, journal, verify};
 use crate::{clock, scratch};
 
 /// What [`Store::export`] made.
@@ -57,7 +57,7 @@ impl Store {
             None => self.default_backup_path(),
         };
         self.refuse_itself(&target, "backup_path")?;
-        if connection::has_hot_journal(&target) {
+        if journal::is_hot(&target) {
             let text = format!(
                 "backup_path has the journal of another database: {} would be damaged by it; choose another path",
                 target.display()

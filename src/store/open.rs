@@ -14,7 +14,7 @@ use crate::reads::ReadMode;
 use crate::storage::meta::{self, Machine};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
-use crate::storage::{birth, connection, fresh, schema};
+use crate::storage::{birth, connection, fresh, journal, schema};
 use crate::{filesystem, machine, scratch};
 
 /// How a store is opened. The defaults are those of the Python constructor.
@@ -167,7 +167,7 @@ impl Store {
     /// without opening it for that: the journal may be of another program's running transaction.
     fn check_beside_a_journal(&self) -> Result<()> {
         let path = &self.place.db_path;
-        if !connection::has_hot_journal(path) {
+        if !journal::is_hot(path) {
             return Ok(());
         }
         match connection::open_immutable(path).and_then(|connection| schema::check(&connection, path)) {

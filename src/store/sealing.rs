@@ -6,7 +6,7 @@ use super::Store;
 use super::open::{Options, check_is_database, not_readable, place_of, resolve};
 use crate::error::{Error, Result};
 use crate::lock::{self, Interrupt, LockInfo};
-use crate::storage::{connection, schema};
+use crate::storage::{connection, journal, schema};
 
 impl Store {
     /// How the store is locked just now.
@@ -43,7 +43,7 @@ impl Store {
             return Err(Error::InvalidArgument(text));
         }
         check_is_store(&backup)?;
-        if connection::has_hot_journal(&backup) {
+        if journal::is_hot(&backup) {
             let path = backup.display();
             let text = format!(
                 "{path} has a journal to be rolled back: open it as a store first, or make a backup of it"

@@ -3,7 +3,7 @@
 use super::{Store, between};
 use crate::error::Result;
 use crate::lock::Interrupt;
-use crate::storage::connection;
+use crate::storage::guarded;
 use crate::storage::verify::{self, Report};
 
 impl Store {
@@ -12,7 +12,7 @@ impl Store {
     pub fn verify(&self, interrupt: &dyn Interrupt) -> Result<Report> {
         self.read_long(interrupt, |snapshot| {
             // What is on the disk counts, not what this process remembers of it.
-            connection::forget_pages(snapshot.connection());
+            guarded::forget_pages(snapshot.connection());
             verify::verify(snapshot.connection(), self.db_path(), &mut || between(snapshot, interrupt))
         })
     }

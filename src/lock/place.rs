@@ -1,0 +1,84 @@
+//! Where a store is, how it is locked, and what this process keeps open of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use super::hardlink::HardLink;
+use super::kept::Kept;
+use super::token::Directory;
+
+/// Where a store is and how it is locked.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The database file, symbolic links resolved.
+    pub db_path: PathBuf,
+    /// How tenures of it exclude each other.
+    pub locking: Locking,
+    /// How long to wait for a tenure.
+    pub lock_timeout: Duration,
+    /// Keep the database open between tenures: only where every node sees what another has written at once.
+    pub coherent: bool,
+    /// What tenures keep open.
+    pub(crate) kept: Arc<Kept>,
+    /// What readers without the lock keep open.
+    pub(crate) readers: Arc<Kept>,
+    /// How reads went.
+    pub read_counts: Arc<ReadCounts>,
+}
+
+/// How many reads went which way, since the store was opened.
+#[derive(Debug, Default)]
+pub struct ReadCounts {
+    /// Without the lock, accepted.
+    pub accepted: AtomicU64,
+    /// Attempts without the lock that somebody's writing spoilt.
+    pub rejected: AtomicU64,
+    /// In a tenure.
+    pub locked: AtomicU64,
+}
+
+impl Place {
+    /// The store at `db_path`, with nothing kept open.
+    #[must_use]
+    pub fn new(db_path: PathBuf, locking: Locking, lock_timeout: Duration, coherent: bool) -> Self {
+        Self {
+            db_path,
+            locking,
+            lock_timeout,
+            coherent,
+            kept: Arc::default(),
+            readers: Arc::default(),
+            read_counts: Arc::default(),
+        }
+    }
+
+    /// Closes what is kept open.
+    pub(crate) fn close_kept(&self) {
+        self.kept.clear();
+        self.readers.clear();
+    }
+
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        super::lock_path(&self.db_path)
+    }
+
+    /// The lock directory of a sealed store; there may be none.
+    pub(crate) fn directory(&self) -> Directory {
+        let shared = match &self.locking {
+            Locking::Here(lock) => lock.mode & 0o066 != 0,
+            Locking::HeldByCaller => true,
+        };
+        Directory { path: self.lock_path(), shared }
+    }
+}
+
+/// How tenures exclude each other.
+#[derive(Debug, Clone)]
+pub enum Locking {
+    /// By what stands at the lock path: a directory is the token lock, a file or nothing this hard-link lock.
+    Here(HardLink),
+    /// The caller holds a hard-link lock already; nothing is locked here.
+    HeldByCaller,
+}
