@@ -56,6 +56,12 @@ class LockInfo:
         Who has waited for longer than a moment, and for how many seconds when last heard of.
     damage : str or None
         What is wrong with a lock directory that only :func:`repair_lock` cures.
+
+    Examples
+    --------
+    >>> info = store.lock_info()
+    >>> info.held, info.holder_is_dead, info.damage
+    (False, False, None)
     """
 
     path: Path
@@ -92,6 +98,11 @@ def lock_info(db_path: str | Path) -> LockInfo:
     ------
     LockError
         The directory cannot be read, or speaks a newer protocol.
+
+    Examples
+    --------
+    >>> lock_info("store.db").protocol
+    'token'
     """
     return _lock_info(_core.lock_info(Path(db_path)))
 
@@ -114,6 +125,12 @@ def break_lock(db_path: str | Path, lock_timeout: float = 60.0) -> None:
     ------
     LockError
         The file system refuses.
+
+    Examples
+    --------
+    >>> break_lock("store.db")
+    >>> lock_info("store.db").held
+    False
     """
     _core.break_lock(Path(db_path), lock_timeout)
 
@@ -139,6 +156,11 @@ def repair_lock(db_path: str | Path, lock_timeout: float = 60.0) -> str | None:
         The file system refuses.
     ValueError
         The store is not sealed: there is nothing to repair.
+
+    Examples
+    --------
+    >>> repair_lock("store.db") is None
+    True
     """
     return _core.repair_lock(Path(db_path), lock_timeout)
 
