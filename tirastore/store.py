@@ -84,7 +84,7 @@ class TiraStore(Maintained):
 
     Notes
     -----
-    A store holds no file open between calls. It may be used from threads and after ``fork()``,
+    A store may keep its file open between calls. It may be used from threads and after ``fork()``,
     and pickled: the other side opens it again. Times are milliseconds.
 
     Examples

@@ -105,6 +105,7 @@ pub fn info(place: &Place) -> Result<LockInfo> {
             }
         }
         [] => LockInfo { damage: Some("its token is gone".to_owned()), ..nothing },
+        [None] => LockInfo { damage: Some("its token cannot be read".to_owned()), ..nothing },
         several => LockInfo { damage: Some(format!("it has {} tokens", several.len())), ..nothing },
     })
 }

@@ -25,7 +25,7 @@ use crate::reads::{self, ReadMode, Snapshot};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
 
-/// An open store. It holds no file open between calls, so it may be used from threads and after a fork.
+/// An open store. What it keeps open between calls is one process's own: it may be used from threads and after a fork.
 #[derive(Debug)]
 pub struct Store {
     place: Place,
