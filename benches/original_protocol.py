@@ -93,7 +93,7 @@ def main() -> None:
         ours = TiraStore(Path(directory, "ours.db"), cpu_model="bench", slurm_cpus="1")
         theirs = Original(Path(directory, "theirs.db"))
         # The same tables and indexes on both sides: those of a store of ours.
-        TiraStore(theirs.path, cpu_model="bench", slurm_cpus="1")
+        TiraStore(theirs.path, cpu_model="bench", slurm_cpus="1", lock="hardlink")
         contenders = {
             "record": (
                 lambda text: ours.record("p", SOURCE, text, is_legal=True, execution_times=TIMES),
