@@ -4,7 +4,7 @@
 //! time out, and never enter. So the barrier between the protocols is on the disk and not in anybody's parameter.
 
 use super::place::{Locking, Place};
-use super::tenure::{Access, pass_gate};
+use super::tenure::{Access, Entered, enter, pass_gate};
 use super::token::{self, Flags, Hold, Owner, Token};
 use super::turn::Turn;
 use super::wait::{Interrupt, Patience, Wait};
@@ -135,20 +135,12 @@ pub fn repair(place: &Place, interrupt: &dyn Interrupt) -> Result<Option<String>
 pub fn restore(place: &Place, backup: &std::path::Path, interrupt: &dyn Interrupt) -> Result<()> {
     let mut wait = Wait::begin(Patience { timeout: place.lock_timeout, interrupt });
     let _closed = pass_gate(place, &mut wait)?;
-    let lock = match &place.locking {
-        Locking::Here(lock) => lock,
-        Locking::HeldByCaller => return birth::replace(&place.db_path, backup),
+    let held = match enter(place, &mut wait)? {
+        Entered::Token(turn) => return turn.restore(backup),
+        Entered::Caller => return birth::replace(&place.db_path, backup),
+        Entered::HardLink(held) => held,
     };
-    loop {
-        if let Some(turn) = Turn::begin(place, &mut wait)? {
-            return turn.restore(backup);
-        }
-        let held = match lock.acquire_within(&mut wait) {
-            Err(Error::Sealed { .. }) => continue,
-            other => other?,
-        };
-        let outcome = birth::replace(&place.db_path, backup);
-        let released = held.release();
-        return outcome.and(released);
-    }
+    let outcome = birth::replace(&place.db_path, backup);
+    let released = held.release();
+    outcome.and(released)
 }

@@ -134,30 +134,43 @@ fn run_once<T>(
     wait: &mut Wait<'_>,
     work: &mut dyn FnMut(&Tenure<'_>) -> Result<T>,
 ) -> Result<T> {
-    let lock = match &place.locking {
-        Locking::HeldByCaller => {
+    let held = match enter(place, wait)? {
+        Entered::Token(turn) => return turn.run(access, wait, work),
+        Entered::Caller => {
             let connection = connection::open(&place.db_path)?;
             return work(&Tenure { connection: &connection, hold: Hold::Caller });
         }
-        Locking::Here(lock) => lock,
+        Entered::HardLink(held) => std::cell::RefCell::new(held),
     };
-    // What stands at the path is looked at anew for every tenure: a store may be sealed or unsealed meanwhile.
+    let looked = if place.coherent { Ok(()) } else { fresh::look(&place.db_path) };
+    let outcome = looked
+        .and_then(|()| connection::open(&place.db_path))
+        .and_then(|connection| work(&Tenure { connection: &connection, hold: Hold::HardLink(&held) }))
+        .map_err(|error| kept_by_owner(place, error));
+    // The connection is closed by now: no descriptor of ours may outlive the lock that covers it.
+    let released = held.into_inner().release();
+    outcome.and_then(|value| released.map(|()| value))
+}
+
+/// Which lock this process is inside of.
+pub(super) enum Entered<'a> {
+    Token(Turn<'a>),
+    HardLink(hardlink::Held),
+    Caller,
+}
+
+/// Takes the lock that stands at the path. That is looked at anew for every tenure: a store may be sealed or unsealed
+/// meanwhile.
+pub(super) fn enter<'a>(place: &'a Place, wait: &mut Wait<'_>) -> Result<Entered<'a>> {
+    let Locking::Here(lock) = &place.locking else { return Ok(Entered::Caller) };
     loop {
         if let Some(turn) = Turn::begin(place, wait)? {
-            return turn.run(access, wait, work);
+            return Ok(Entered::Token(turn));
         }
-        let held = match lock.acquire_within(wait) {
-            Err(Error::Sealed { .. }) => continue,
-            other => std::cell::RefCell::new(other?),
-        };
-        let looked = if place.coherent { Ok(()) } else { fresh::look(&place.db_path) };
-        let outcome = looked
-            .and_then(|()| connection::open(&place.db_path))
-            .and_then(|connection| work(&Tenure { connection: &connection, hold: Hold::HardLink(&held) }))
-            .map_err(|error| kept_by_owner(place, error));
-        // The connection is closed by now: no descriptor of ours may outlive the lock that covers it.
-        let released = held.into_inner().release();
-        return outcome.and_then(|value| released.map(|()| value));
+        match lock.acquire_within(wait) {
+            Err(Error::Sealed { .. }) => {}
+            other => return other.map(Entered::HardLink),
+        }
     }
 }
 
@@ -186,24 +199,19 @@ pub(crate) fn locked<T>(
     interrupt: &dyn Interrupt,
     work: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    let lock = match &place.locking {
-        Locking::HeldByCaller => return work(),
-        Locking::Here(lock) => lock,
-    };
     let mut wait = Wait::begin(Patience { timeout: place.lock_timeout, interrupt });
-    let _closed = pass_gate(place, &mut wait)?;
-    loop {
-        if let Some(turn) = Turn::begin(place, &mut wait)? {
-            return turn.replace(work);
-        }
-        let held = match lock.acquire_within(&mut wait) {
-            Err(Error::Sealed { .. }) => continue,
-            other => other?,
-        };
-        let outcome = work();
-        let released = held.release();
-        return outcome.and_then(|value| released.map(|()| value));
-    }
+    let _closed = match &place.locking {
+        Locking::Here(_) => Some(pass_gate(place, &mut wait)?),
+        Locking::HeldByCaller => None,
+    };
+    let held = match enter(place, &mut wait)? {
+        Entered::Token(turn) => return turn.replace(work),
+        Entered::Caller => return work(),
+        Entered::HardLink(held) => held,
+    };
+    let outcome = work();
+    let released = held.release();
+    outcome.and_then(|value| released.map(|()| value))
 }
 
 /// Waits until no other thread of this process is inside.
