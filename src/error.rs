@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use crate::storage::verify::Finding;
 
 /// Result of everything in this crate that can fail.
@@ -261,4 +263,10 @@ fn some_of(findings: &[Finding]) -> String {
         lines.push(format!("and {} more; verify() lists all of them", findings.len() - SHOWN));
     }
     lines.join("; ")
+}
+
+/// An error after which an operation may have happened all the same, as network file systems report lost replies.
+pub(crate) fn may_hide_a_success(error: &io::Error) -> bool {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    matches!(errno, Errno::EIO | Errno::EINTR | Errno::ESTALE | Errno::ETIMEDOUT | Errno::EREMOTEIO)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use crate::error::Error;
+use crate::error::{Error, may_hide_a_success};
 
 /// An error that no waiting cures, with what to do about it.
 pub(crate) fn refused(path: &Path, action: &'static str, source: io::Error) -> Error {
@@ -25,11 +25,7 @@ pub(crate) fn refused(path: &Path, action: &'static str, source: io::Error) -> E
     Error::Lock { path: path.to_path_buf(), action, source, advice }
 }
 
-/// Errors after which the operation may or may not have happened, as network file systems report lost replies.
+/// Errors after which a lock file may or may not have been linked, or removed.
 pub(crate) fn is_ambiguous(error: &io::Error) -> bool {
-    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-    matches!(
-        errno,
-        Errno::EEXIST | Errno::EIO | Errno::EINTR | Errno::ESTALE | Errno::ETIMEDOUT | Errno::EREMOTEIO
-    )
+    may_hide_a_success(error) || error.kind() == io::ErrorKind::AlreadyExists
 }

@@ -14,7 +14,7 @@ use super::birth::sync_directory;
 use super::vfs::guard::Files;
 use super::vfs::journal_path;
 use super::{connection, file};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, may_hide_a_success};
 use crate::mutation;
 
 /// Copied between two renewals.
@@ -264,19 +264,13 @@ fn swap(from: &Path, to: &Path, file: &File) -> Result<()> {
         if there.ok() == Some((ours.dev(), ours.ino())) {
             return Ok(());
         }
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        match errno {
+        let gone = error.kind() == ErrorKind::NotFound;
+        if gone && fs::symlink_metadata(from).is_err() {
             // Revoked: somebody else holds the lock.
-            Errno::ENOENT if fs::symlink_metadata(from).is_err() => {
-                return Err(Error::LockLost { path: to.to_path_buf() });
-            }
-            Errno::ENOENT
-            | Errno::ESTALE
-            | Errno::EIO
-            | Errno::EINTR
-            | Errno::ETIMEDOUT
-            | Errno::EREMOTEIO => {}
-            _ => return Err(failed(error)),
+            return Err(Error::LockLost { path: to.to_path_buf() });
+        }
+        if !gone && !may_hide_a_success(&error) {
+            return Err(failed(error));
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use rand::RngExt;
 
 use super::name::{Count, Token, number};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, may_hide_a_success};
 use crate::lock::errors::refused;
 use crate::scratch;
 use crate::storage::birth::sync_directory;
@@ -238,19 +238,9 @@ pub(crate) fn fresh_count() -> Count {
     Count { fence: random(), generation: random() }
 }
 
-/// An error after which the operation may or may not have happened.
+/// An error after which the token may or may not have been renamed, or the directory looked into in vain.
 fn is_passing(error: &io::Error) -> bool {
-    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-    matches!(
-        errno,
-        Errno::ENOENT
-            | Errno::ESTALE
-            | Errno::EIO
-            | Errno::EINTR
-            | Errno::ETIMEDOUT
-            | Errno::EREMOTEIO
-            | Errno::EAGAIN
-    )
+    may_hide_a_success(error) || matches!(error.kind(), ErrorKind::NotFound | ErrorKind::WouldBlock)
 }
 
 fn is_taken(error: &io::Error) -> bool {
