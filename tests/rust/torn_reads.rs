@@ -1,86 +1,39 @@
 //! A read without the lock sees one committed state, whatever writers do meanwhile: commit, die in the middle, are
 //! stopped, taken over and shut out.
 
-#![allow(clippy::print_stderr)] // figures for docs/reliability.md
+mod fleet;
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use rand::RngExt;
 use tirastore::identity::{key, program};
 use tirastore::lock::{HardLink, Locking, Place, Uninterrupted, lock_path};
 use tirastore::reads::{self, ReadMode};
-use tirastore::store::Options;
-use tirastore::{Error, Store, mutation};
+use tirastore::{Error, mutation};
+
+use fleet::{Client, Fleet, report};
 
 /// Rows that every transaction changes: several pages.
 const ROWS: u64 = 60;
 
-/// Ended when dropped.
-struct Client(Child);
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.0.kill().and_then(|()| self.0.wait());
-    }
-}
-
-impl Client {
-    fn start(db: &Path, words: &[&str], pause: u64) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_client"))
-            .arg(db)
-            .args(words)
-            .env("CLIENT_STALE", "1")
-            .env("CLIENT_PAUSE", pause.to_string())
-            .env("CLIENT_SLOW", "100")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("started");
-        Self(child)
-    }
-
-    /// Waits until it says something that begins with `word`. `false` if it ends before.
-    fn says(&mut self, word: &str) -> bool {
-        let output = self.0.stdout.take().expect("piped");
-        let mut lines = BufReader::new(output).lines();
-        let said = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with(word));
-        // The rest may be said to nobody, but not to a closed pipe.
-        thread::spawn(move || lines.for_each(drop));
-        said
-    }
-
-    /// Goes on after it has stopped itself, and ends.
-    fn finish(mut self) {
-        let pid = Pid::from_raw(self.0.id().try_into().expect("a process id"));
-        // It says that it stops a moment before it does.
-        while self.0.try_wait().expect("a child").is_none() {
-            kill(pid, Signal::SIGCONT).expect("its parent may");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
 /// A store whose `ROWS` records have one value.
 struct Scene {
-    _directory: tempfile::TempDir,
+    fleet: Fleet,
     place: Place,
     keys: Vec<String>,
 }
 
 impl Scene {
     fn new() -> Self {
-        let directory = tempfile::tempdir().expect("temporary directory");
-        let db = directory.path().canonicalize().expect("there").join("s.db");
+        let fleet = Fleet::new(&[("CLIENT_STALE", "1"), ("CLIENT_SLOW", "100")]);
         let stale_timeout = Duration::from_secs(1);
-        let options = Options { stale_lock_timeout: stale_timeout, ..Options::new(&db) };
-        drop(Store::open(options, &Uninterrupted).expect("created"));
-        assert!(Client::start(&db, &["churn", &ROWS.to_string()], 10_000).says("value 1"));
+        fleet.run(&["create"]);
+        let db = fleet.db().canonicalize().expect("created");
+        assert!(churn(&fleet, 10_000).wait_for("value 1"));
         let program = program::hash("void client() {}");
         let key_of = |number| {
             key::make_key(program.as_str(), &format!("P(L{number},comps=['churn'])")).as_str().to_owned()
@@ -93,21 +46,17 @@ impl Scene {
             gated: false,
         };
         let place = Place::new(db, Locking::Here(lock), Duration::from_secs(60), true);
-        let scene = Self { _directory: directory, place, keys: (0..ROWS).map(key_of).collect() };
+        let scene = Self { fleet, place, keys: (0..ROWS).map(key_of).collect() };
         // A reader in the middle of its life: its connection is open.
         assert!(!is_torn(&scene.values(|_| ()).expect("read")));
         scene
     }
 
-    fn db(&self) -> &Path {
-        &self.place.db_path
-    }
-
     /// A writer that stops itself at the `point`-th step of its transaction, once it has. `None` when there are no more
     /// points.
     fn writer_stopped_at(&self, point: u32) -> Option<Client> {
-        let mut writer = Client::start(self.db(), &["change", &ROWS.to_string(), &point.to_string()], 0);
-        writer.says("stopping").then_some(writer)
+        let mut writer = self.fleet.start(&["change", &ROWS.to_string(), &point.to_string()]);
+        writer.wait_until_stopped().then_some(writer)
     }
 
     /// The value of every record in one read. `meanwhile` is called within each attempt.
@@ -124,6 +73,11 @@ impl Scene {
     }
 }
 
+/// A writer that never ends, with `pause` milliseconds between two transactions.
+fn churn(fleet: &Fleet, pause: u64) -> Client {
+    fleet.start_with(&[("CLIENT_PAUSE", &pause.to_string())], &["churn", &ROWS.to_string()])
+}
+
 fn sqlite(source: rusqlite::Error) -> Error {
     Error::Sqlite { path: PathBuf::new(), action: "reading", source }
 }
@@ -134,16 +88,15 @@ fn is_torn(values: &[String]) -> bool {
 
 /// Writers that work, with `pause` milliseconds between two transactions, and are killed, and one that takes locks by
 /// force, until `done`.
-fn disturb(db: &Path, done: &AtomicBool, pause: u64) -> (u32, u32) {
+fn disturb(fleet: &Fleet, done: &AtomicBool, pause: u64) -> (u32, u32) {
     let (mut kills, mut breaks) = (0, 0);
     while !done.load(Ordering::Relaxed) {
-        let rows = ROWS.to_string();
-        let writers = [(); 2].map(|()| Client::start(db, &["churn", &rows], pause));
-        let mut breaker = Client::start(db, &["break", "3"], 60);
+        let writers = [(); 2].map(|()| churn(fleet, pause));
+        let mut breaker = fleet.start_with(&[("CLIENT_PAUSE", "60")], &["break", "3"]);
         thread::sleep(Duration::from_millis(rand::rng().random_range(150..500)));
         kills += 2;
         drop(writers);
-        breaks += u32::from(breaker.0.wait().expect("ended").success()) * 3;
+        breaks += u32::from(breaker.wait().success()) * 3;
     }
     (kills, breaks)
 }
@@ -164,7 +117,7 @@ fn read_beside_writers(enough: u64, patience: Duration, pause: u64, apart: usize
     scene.keys = scene.keys.iter().step_by(apart).cloned().collect();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let disturber = scope.spawn(|| disturb(scene.db(), &done, pause));
+        let disturber = scope.spawn(|| disturb(&scene.fleet, &done, pause));
         let end = End(&done);
         let counts = &scene.place.read_counts;
         let (began, mut torn, mut reads) = (Instant::now(), 0, 0_u32);
@@ -187,10 +140,10 @@ fn read_beside_writers(enough: u64, patience: Duration, pause: u64, apart: usize
         let (kills, breaks) = disturber.join().expect("no panic");
         let [accepted, rejected, locked] =
             [&counts.accepted, &counts.rejected, &counts.locked].map(|count| count.load(Ordering::Relaxed));
-        eprintln!(
-            "reliability: reads without the lock: {accepted} accepted, {rejected} rejected, {torn} torn, \
+        report(&format!(
+            "reads without the lock: {accepted} accepted, {rejected} rejected, {torn} torn, \
              {locked} in a tenure; {kills} writers killed, {breaks} locks taken by force"
-        );
+        ));
         assert_eq!(torn, 0);
         assert!(rejected > 0, "no writer was ever in the way");
         accepted
@@ -231,8 +184,9 @@ fn read_again_after_a_rejected_attempt(scene: &Scene, point: u32) -> Option<bool
             (1, 0) => stopped = scene.writer_stopped_at(point),
             // All but the last record have been read.
             (1, number) if number + 1 == scene.keys.len() => {
-                if let Some(writer) = stopped.take() {
-                    writer.finish();
+                if let Some(mut writer) = stopped.take() {
+                    writer.signal(Signal::SIGCONT);
+                    writer.wait();
                 } else {
                     attempts = usize::MAX / 2;
                 }
