@@ -82,7 +82,7 @@ fn clocks_that_differ_by_hours_lead_to_no_false_takeover() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "a minute: make reliability"]
 fn clocks_that_differ_by_hours_lead_to_no_false_takeover_in_ten_thousand_acquisitions() {
     acquire(10_000);
 }
@@ -145,7 +145,7 @@ fn an_observer_that_was_paused_does_not_break_a_live_lock() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "minutes: make reliability"]
 fn an_observer_that_was_paused_thirty_times_does_not_break_a_live_lock() {
     pauses(30);
 }

@@ -129,13 +129,13 @@ fn a_lock_that_believes_every_error_fails() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "minutes: make reliability"]
 fn ten_thousand_turns_of_the_token_lock_lose_nothing() {
     Lossy { processes: 12, acquisitions: 10_000, ..SMALL }.reports();
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "minutes: make reliability"]
 fn ten_thousand_turns_of_the_hard_link_lock_lose_nothing() {
     Lossy { protocol: "hardlink", processes: 12, acquisitions: 10_000, ..SMALL }.reports();
 }

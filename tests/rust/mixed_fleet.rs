@@ -105,7 +105,7 @@ fn a_lock_that_ours_take_from_the_living_lets_two_in() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "minutes: make reliability"]
 fn originals_and_ours_that_are_killed_a_thousand_times_lose_nothing() {
     rounds(8, 125);
 }
@@ -165,7 +165,7 @@ fn a_store_is_sealed_while_originals_record() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "a minute: make reliability"]
 fn a_store_is_sealed_while_originals_record_forty_times() {
     seals(40);
 }

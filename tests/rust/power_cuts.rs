@@ -230,7 +230,7 @@ fn a_journal_that_was_removed_without_a_sync_comes_back_and_takes_acknowledged_r
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "minutes: make reliability"]
 fn a_thousand_power_cuts_take_nothing() {
     for protocol in ["token", "hardlink"] {
         for promises in [POSIX, EXT4] {

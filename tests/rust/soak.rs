@@ -125,13 +125,13 @@ fn a_soak_sees_transactions_that_nobody_rolls_back() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "minutes: make reliability"]
 fn two_thousand_kills_on_one_node_lose_nothing() {
     Soak { processes: 16, kills: 2000, ..SMALL }.reports();
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "minutes: make reliability"]
 fn two_thousand_kills_on_several_nodes_lose_nothing() {
     Soak { processes: 16, kills: 2000, nodes: 16, ..SMALL }.reports();
 }

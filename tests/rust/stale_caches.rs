@@ -201,7 +201,7 @@ fn files_that_are_opened_without_asking_anew_lose_rows_where_nodes_have_caches()
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "minutes: make reliability"]
 fn nodes_with_long_caches_lose_nothing() {
     let caches = [
         Cache::Reopened(SECOND),

@@ -214,7 +214,7 @@ fn a_commit_may_be_stopped_or_killed_at_some_of_its_steps() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "a minute: make reliability"]
 fn a_commit_may_be_stopped_or_killed_at_each_of_its_steps() {
     Scene::Commit.sweep_reports(0..10_000, Fate::GoesOn);
     Scene::Commit.sweep_reports(0..10_000, Fate::Dies);
@@ -227,7 +227,7 @@ fn a_taker_may_be_stopped_or_killed_at_some_of_its_steps() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "a minute: make reliability"]
 fn a_taker_may_be_stopped_or_killed_at_each_of_its_steps() {
     Scene::Takeover.sweep_reports(0..10_000, Fate::GoesOn);
     Scene::Takeover.sweep_reports(0..10_000, Fate::Dies);
@@ -361,7 +361,7 @@ fn both_of_a_pair_may_be_stopped_at_random_moments() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "minutes: make reliability"]
 fn both_of_eight_pairs_may_be_stopped_at_random_moments_two_hundred_times() {
     stop_pairs(8, 200);
 }
