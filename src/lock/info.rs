@@ -81,13 +81,12 @@ pub fn info(place: &Place) -> Result<LockInfo> {
     let Some(scan) = place.directory().scan()? else { return Ok(hard_link(place, nothing)) };
     let waiting = scan.marks.iter().filter_map(|mark| token::read_mark(mark));
     let waiting = waiting.map(|(waited, owner)| (said(&owner), waited)).collect();
-    let tokens: Vec<_> = scan.tokens.iter().map(|name| Token::parse(name)).collect();
     let nothing = LockInfo { protocol: "token", takeover: scan.takeover, waiting, ..nothing };
-    Ok(match tokens.as_slice() {
-        [Some(token)] => {
+    Ok(match scan.the_token() {
+        Ok((_, token)) => {
             let flags = token.flags();
             LockInfo {
-                holder: match token {
+                holder: match &token {
                     Token::Free(_) => None,
                     Token::Held(hold) => {
                         let Owner { process, since, .. } = &hold.owner;
@@ -104,9 +103,7 @@ pub fn info(place: &Place) -> Result<LockInfo> {
                 ..nothing
             }
         }
-        [] => LockInfo { damage: Some("its token is gone".to_owned()), ..nothing },
-        [None] => LockInfo { damage: Some("its token cannot be read".to_owned()), ..nothing },
-        several => LockInfo { damage: Some(format!("it has {} tokens", several.len())), ..nothing },
+        Err(why) => LockInfo { damage: Some(why), ..nothing },
     })
 }
 

@@ -4,7 +4,6 @@
 //! after a read, and the name says that nobody writes, nobody wrote meanwhile.
 
 use super::place::Place;
-use super::token::Token;
 use crate::error::Result;
 
 /// What the token said at one moment.
@@ -36,13 +35,10 @@ impl Sequence {
     /// [`Error::LockVersion`](crate::Error::LockVersion) and [`Error::Lock`](crate::Error::Lock).
     pub(crate) fn look(place: &Place) -> Result<Sealed> {
         let Some(scan) = place.directory().scan()? else { return Ok(Sealed::No) };
-        Ok(match scan.tokens.as_slice() {
-            [name] => Token::parse(name).map_or(Sealed::Unseen, |token| {
-                let quiet = token.flags().none();
-                Sealed::Yes(Self { name: name.clone(), fence: token.count().fence, quiet })
-            }),
-            _ => Sealed::Unseen,
-        })
+        Ok(scan.the_token().map_or(Sealed::Unseen, |(name, token)| {
+            let quiet = token.flags().none();
+            Sealed::Yes(Self { name: name.to_owned(), fence: token.count().fence, quiet })
+        }))
     }
 
     /// Has the token had this name ever since?

@@ -52,6 +52,17 @@ impl Scan {
     fn nothing() -> Self {
         Self { tokens: Vec::new(), marks: Vec::new(), takeover: LONGEST_TAKEOVER, version: VERSION }
     }
+
+    /// The one token and its name, or what is wrong. A rename that is under way looks wrong, too.
+    pub(crate) fn the_token(&self) -> std::result::Result<(&str, Token), String> {
+        match self.tokens.as_slice() {
+            [name] => Token::parse(name)
+                .map(|token| (name.as_str(), token))
+                .ok_or_else(|| format!("it has a token that this version cannot read: {name}")),
+            [] => Err("its token is gone".to_owned()),
+            several => Err(format!("it has {} tokens", several.len())),
+        }
+    }
 }
 
 impl Directory {

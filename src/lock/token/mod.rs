@@ -182,16 +182,12 @@ impl Damage {
         scan: &Scan,
         now: Duration,
     ) -> Result<Option<(String, Token)>> {
-        let why = match scan.tokens.as_slice() {
-            [name] => match Token::parse(name) {
-                Some(token) => {
-                    *self = Self::default();
-                    return Ok(Some((name.clone(), token)));
-                }
-                None => format!("it has a token that this version cannot read: {name}"),
-            },
-            [] => "its token is gone".to_owned(),
-            several => format!("it has {} tokens", several.len()),
+        let why = match scan.the_token() {
+            Ok((name, token)) => {
+                *self = Self::default();
+                return Ok(Some((name.to_owned(), token)));
+            }
+            Err(why) => why,
         };
         self.looks += 1;
         let since = *self.since.get_or_insert(now);

@@ -17,8 +17,10 @@ pub(crate) fn repair(directory: &Directory) -> Result<Option<String>> {
         let text = format!("{} is no lock directory: there is nothing to repair", directory.path.display());
         return Err(Error::InvalidArgument(text));
     };
+    if scan.the_token().is_ok() {
+        return Ok(None);
+    }
     let found = match scan.tokens.as_slice() {
-        [one] if Token::parse(one).is_some() => return Ok(None),
         [] => "its token was gone".to_owned(),
         [one] => format!("its token was not to be read: {one}"),
         several => format!("it had {} tokens: {}", several.len(), several.join(", ")),
