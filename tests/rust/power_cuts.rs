@@ -235,7 +235,7 @@ fn a_thousand_power_cuts_take_nothing() {
     for protocol in ["token", "hardlink"] {
         for promises in [POSIX, EXT4] {
             let without = if promises == POSIX { "" } else { "coherence" };
-            Cuts { protocol, without, promises, rounds: 4, images: 1000 }.reports();
+            Cuts { protocol, without, promises, rounds: 2, images: 250 }.reports();
         }
     }
 }

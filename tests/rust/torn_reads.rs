@@ -110,17 +110,17 @@ impl Drop for End<'_> {
     }
 }
 
+/// How many threads read: while one waits for a writer, others may be done.
+const READERS: u32 = 8;
+
 /// Reads every `apart`-th record beside writers until `enough` reads were accepted, or for `patience`. Answers how many
 /// were.
 fn read_beside_writers(enough: u64, patience: Duration, pause: u64, apart: usize) -> u64 {
     let mut scene = Scene::new();
     scene.keys = scene.keys.iter().step_by(apart).cloned().collect();
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let disturber = scope.spawn(|| disturb(&scene.fleet, &done, pause));
-        let end = End(&done);
-        let counts = &scene.place.read_counts;
-        let (began, mut torn, mut reads) = (Instant::now(), 0, 0_u32);
+    let (done, counts, began) = (AtomicBool::new(false), &scene.place.read_counts, Instant::now());
+    let torn_reads = |reader: u32| -> u64 {
+        let (mut torn, mut reads) = (0, reader);
         while counts.accepted.load(Ordering::Relaxed) < enough && began.elapsed() < patience {
             reads += 1;
             // Now and then slow enough for a whole commit to fall into it.
@@ -136,13 +136,26 @@ fn read_beside_writers(enough: u64, patience: Duration, pause: u64, apart: usize
                 values => torn += u64::from(is_torn(&values.expect("read"))),
             }
         }
+        torn
+    };
+    thread::scope(|scope| {
+        let disturber = scope.spawn(|| disturb(&scene.fleet, &done, pause));
+        let end = End(&done);
+        let readers: Vec<_> = (0..READERS)
+            .map(|reader| {
+                let torn_reads = &torn_reads;
+                scope.spawn(move || torn_reads(reader))
+            })
+            .collect();
+        let torn: u64 = readers.into_iter().map(|reader| reader.join().expect("no panic")).sum();
         drop(end);
         let (kills, breaks) = disturber.join().expect("no panic");
         let [accepted, rejected, locked] =
             [&counts.accepted, &counts.rejected, &counts.locked].map(|count| count.load(Ordering::Relaxed));
         report(&format!(
             "reads without the lock: {accepted} accepted, {rejected} rejected, {torn} torn, \
-             {locked} in a tenure; {kills} writers killed, {breaks} locks taken by force"
+             {locked} in a tenure; {kills} writers killed, {breaks} locks taken by force, {:.0?}",
+            began.elapsed()
         ));
         assert_eq!(torn, 0);
         assert!(rejected > 0, "no writer was ever in the way");

@@ -100,7 +100,7 @@ impl Stage {
 
     /// After which time a holder is given up of whom nothing is known: long where that must not be needed.
     fn takeover(&self) -> Duration {
-        Duration::from_secs(if self.waits() { 2 } else { 30 })
+        Duration::from_secs(if self.waits() { 1 } else { 30 })
     }
 
     fn waits(&self) -> bool {
@@ -114,7 +114,7 @@ impl Stage {
 
     /// How many to play at once: clients that wait need no processor.
     pub fn at_once(&self) -> usize {
-        if self.waits() { 6 } else { 4 }
+        if self.waits() { 12 } else { 4 }
     }
 
     /// A store of its own, seen through a mount of its own.
