@@ -6,11 +6,13 @@
 //! * [`measurement`]: what is measured;
 //! * [`store`]: the public API, which joins the parts below;
 //! * [`lock`]: who may write, and the one function that runs a tenure;
+//! * [`commit`]: one transaction for everybody who waits;
 //! * [`reads`]: how lookups reach the database;
 //! * [`storage`]: one SQLite file;
 //! * `python`: the extension module, which converts and delegates.
 
 pub mod clock;
+pub mod commit;
 pub mod error;
 pub mod filesystem;
 pub mod identity;

@@ -3,7 +3,7 @@
 //! What stands at the lock path decides for everyone how a store is locked: a *directory* is the token lock, a *file or
 //! nothing* is the original's hard-link lock (`docs/design.md`, "Two lock protocols").
 
-mod answer;
+mod elsewhere;
 mod errors;
 mod gate;
 mod hardlink;
@@ -20,7 +20,7 @@ mod token;
 mod turn;
 mod wait;
 
-pub use answer::Answer;
+pub(crate) use elsewhere::{Elsewhere, Inside, Nobody};
 pub use hardlink::{HardLink, Held};
 pub use info::{HolderInfo, LockInfo, info};
 pub(crate) use kept::Connected;
@@ -29,8 +29,9 @@ pub use place::{Locking, Place, ReadCounts};
 pub use sealing::{break_lock, repair, restore, seal, unseal};
 pub(crate) use sealing::{is_sealed, seal_new};
 pub(crate) use sequence::{Sealed, Sequence};
-pub(crate) use tenure::locked;
-pub use tenure::{Access, Tenure, read, write};
+pub use tenure::{Access, Tenure, read};
+pub(crate) use tenure::{locked, run};
+pub(crate) use token::my_random;
 pub use token::reread_token;
 pub(crate) use wait::Wait;
 pub use wait::{Interrupt, Patience, Uninterrupted};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::hardlink::HardLink;
 use super::kept::Kept;
 use super::token::Directory;
+use crate::commit::{CommitCounts, Threads};
 
 /// Where a store is and how it is locked.
 #[derive(Debug, Clone)]
@@ -26,6 +27,10 @@ pub struct Place {
     pub(crate) readers: Arc<Kept>,
     /// How reads went.
     pub read_counts: Arc<ReadCounts>,
+    /// Batches of this process that wait for one of its threads.
+    pub(crate) threads: Arc<Threads>,
+    /// How batches went.
+    pub commit_counts: Arc<CommitCounts>,
 }
 
 /// How many reads went which way, since the store was opened.
@@ -51,6 +56,8 @@ impl Place {
             kept: Arc::default(),
             readers: Arc::default(),
             read_counts: Arc::default(),
+            threads: Arc::default(),
+            commit_counts: Arc::default(),
         }
     }
 

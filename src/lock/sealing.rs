@@ -9,6 +9,7 @@ use super::token::{self, Flags, Hold, Owner, Token};
 use super::turn::Turn;
 use super::wait::{Interrupt, Patience, Wait};
 use crate::clock;
+use crate::commit;
 use crate::error::{Error, Result};
 use crate::storage::{birth, connection, meta};
 
@@ -70,7 +71,7 @@ pub fn seal(place: &Place, interrupt: &dyn Interrupt) -> Result<bool> {
             wait.pause()?;
         }
     }
-    super::write(place, interrupt, |tenure| {
+    commit::write(place, interrupt, |tenure| {
         connection::raise_epoch(tenure.connection(), &place.db_path)?;
         meta::set(tenure.connection(), &place.db_path, "sealed_at", &clock::now_iso())
     })?;

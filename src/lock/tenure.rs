@@ -1,22 +1,18 @@
 //! The one function that runs a tenure, whatever stands at the lock path: lock, open, work, commit, release.
 
-use std::path::Path;
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
-use super::answer::Answer;
+use super::elsewhere::{Elsewhere, Inside, Nobody};
 use super::gate::{Closed, Gate};
 use super::hardlink;
 use super::place::{Locking, Place};
 use super::token;
-use super::turn::Turn;
+use super::turn::{Began, Turn};
 use super::wait::{Interrupt, Patience, Wait};
 use crate::error::{Error, Result};
-use crate::mutation;
-use crate::storage::applied::{self, Batch};
-use crate::storage::{connection, fresh, journal, schema};
+use crate::storage::{connection, fresh, journal};
 
 /// What a tenure is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +32,7 @@ pub struct Tenure<'a> {
 /// What a tenure holds.
 pub(super) enum Hold<'a> {
     HardLink(&'a std::cell::RefCell<hardlink::Held>),
-    Token(&'a std::sync::Mutex<token::Held>),
+    Token { held: &'a std::sync::Mutex<token::Held>, taken_over: bool },
     Caller,
 }
 
@@ -55,17 +51,27 @@ impl Tenure<'_> {
     pub fn renew(&self) -> Result<()> {
         match self.hold {
             Hold::HardLink(held) => held.borrow_mut().renew_if_due(),
-            Hold::Token(held) => held.lock().map_or(Ok(()), |mut held| held.keep()),
+            Hold::Token { held, .. } => held.lock().map_or(Ok(()), |mut held| held.keep()),
             Hold::Caller => Ok(()),
         }
     }
 
     /// The last look before COMMIT. The token's holder looks at every write instead, and once more when it releases.
-    fn confirm(&self) -> Result<()> {
+    pub(crate) fn confirm(&self) -> Result<()> {
         match self.hold {
             Hold::HardLink(held) => held.borrow().confirm(),
-            Hold::Token(_) | Hold::Caller => Ok(()),
+            Hold::Token { .. } | Hold::Caller => Ok(()),
         }
+    }
+
+    /// Is it one of the token lock?
+    pub(crate) fn has_token(&self) -> bool {
+        matches!(self.hold, Hold::Token { .. })
+    }
+
+    /// Did the holder before it end without a release?
+    pub(crate) fn was_taken_over(&self) -> bool {
+        matches!(self.hold, Hold::Token { taken_over: true, .. })
     }
 }
 
@@ -82,41 +88,29 @@ pub fn read<T>(
     interrupt: &dyn Interrupt,
     mut work: impl FnMut(&Tenure<'_>) -> Result<T>,
 ) -> Result<T> {
-    run(place, Access::Read, interrupt, |tenure, _| work(tenure))
+    let done = run(place, Access::Read, interrupt, &Nobody, |tenure, _| work(tenure))?;
+    done.ok_or_else(|| Error::LockLost { path: place.lock_path() })
 }
 
-/// Runs `work` in one transaction of a tenure of its own: all of it is committed, or nothing, and once.
+/// Runs `work` in a tenure of its own, and again where that was taken over: then `work` is told. `None` where it was
+/// done `elsewhere` before.
 ///
 /// # Errors
 ///
-/// Those of the lock, of SQLite, and of `work`; after each of them the store is as before, except after
-/// [`Error::OutcomeUnknown`].
-pub fn write<T: Answer>(
-    place: &Place,
-    interrupt: &dyn Interrupt,
-    mut work: impl FnMut(&Tenure<'_>) -> Result<T>,
-) -> Result<T> {
-    /// Batches of this process. Its child, another client, may go on with the same numbers.
-    static BATCHES: AtomicU64 = AtomicU64::new(1);
-    let number = BATCHES.fetch_add(1, Ordering::Relaxed);
-    let batch = Batch { client: format!("{:016x}", token::my_random()), number };
-    run(place, Access::Write, interrupt, |tenure, repeated| {
-        commit(place, tenure, &batch, repeated, &mut work)
-    })
-}
-
-fn run<T>(
+/// Those of the lock, of SQLite, and of `work`.
+pub(crate) fn run<T>(
     place: &Place,
     access: Access,
     interrupt: &dyn Interrupt,
+    elsewhere: &dyn Elsewhere,
     mut work: impl FnMut(&Tenure<'_>, bool) -> Result<T>,
-) -> Result<T> {
+) -> Result<Option<T>> {
     let mut wait = Wait::begin(Patience { timeout: place.lock_timeout, interrupt });
     // Held over all tries: another batch of this process must not come between a batch and its repetition.
-    let _closed = pass_gate(place, &mut wait)?;
+    let Some(_closed) = pass_gate_unless_done(place, &mut wait, elsewhere)? else { return Ok(None) };
     let mut tries = 0;
     loop {
-        let outcome = run_once(place, access, &mut wait, &mut |tenure| work(tenure, tries > 0));
+        let outcome = run_once(place, access, &mut wait, elsewhere, &mut |tenure| work(tenure, tries > 0));
         tries += 1;
         match outcome {
             Err(Error::LockLost { .. }) if tries < TRIES => {}
@@ -132,15 +126,17 @@ fn run_once<T>(
     place: &Place,
     access: Access,
     wait: &mut Wait<'_>,
+    elsewhere: &dyn Elsewhere,
     work: &mut dyn FnMut(&Tenure<'_>) -> Result<T>,
-) -> Result<T> {
-    let held = match enter(place, wait)? {
-        Entered::Token(turn) => return turn.run(access, wait, work),
-        Entered::Caller => {
+) -> Result<Option<T>> {
+    let held = match enter_unless_done(place, wait, elsewhere)? {
+        None => return Ok(None),
+        Some(Entered::Token(turn)) => return turn.run(access, wait, work).map(Some),
+        Some(Entered::Caller) => {
             let connection = connection::open(&place.db_path)?;
-            return work(&Tenure { connection: &connection, hold: Hold::Caller });
+            return work(&Tenure { connection: &connection, hold: Hold::Caller }).map(Some);
         }
-        Entered::HardLink(held) => std::cell::RefCell::new(held),
+        Some(Entered::HardLink(held)) => std::cell::RefCell::new(held),
     };
     let looked = if place.coherent { Ok(()) } else { fresh::look(&place.db_path) };
     let outcome = looked
@@ -149,7 +145,7 @@ fn run_once<T>(
         .map_err(|error| kept_by_owner(place, error));
     // The connection is closed by now: no descriptor of ours may outlive the lock that covers it.
     let released = held.into_inner().release();
-    outcome.and_then(|value| released.map(|()| value))
+    outcome.and_then(|value| released.map(|()| Some(value)))
 }
 
 /// Which lock this process is inside of.
@@ -162,14 +158,25 @@ pub(super) enum Entered<'a> {
 /// Takes the lock that stands at the path. That is looked at anew for every tenure: a store may be sealed or unsealed
 /// meanwhile.
 pub(super) fn enter<'a>(place: &'a Place, wait: &mut Wait<'_>) -> Result<Entered<'a>> {
-    let Locking::Here(lock) = &place.locking else { return Ok(Entered::Caller) };
+    enter_unless_done(place, wait, &Nobody)?.ok_or_else(|| Error::LockLost { path: place.lock_path() })
+}
+
+/// The same; `None` if the work was done `elsewhere` before.
+fn enter_unless_done<'a>(
+    place: &'a Place,
+    wait: &mut Wait<'_>,
+    elsewhere: &dyn Elsewhere,
+) -> Result<Option<Entered<'a>>> {
+    let Locking::Here(lock) = &place.locking else { return Ok(Some(Entered::Caller)) };
     loop {
-        if let Some(turn) = Turn::begin(place, wait)? {
-            return Ok(Entered::Token(turn));
+        match Turn::begin_unless_done(place, wait, elsewhere)? {
+            Began::Turn(turn) => return Ok(Some(Entered::Token(turn))),
+            Began::Done => return Ok(None),
+            Began::NotSealed => {}
         }
         match lock.acquire_within(wait) {
             Err(Error::Sealed { .. }) => {}
-            other => return other.map(Entered::HardLink),
+            other => return other.map(|held| Some(Entered::HardLink(held))),
         }
     }
 }
@@ -216,11 +223,24 @@ pub(crate) fn locked<T>(
 
 /// Waits until no other thread of this process is inside.
 pub(super) fn pass_gate(place: &Place, wait: &mut Wait<'_>) -> Result<Closed> {
+    let closed = pass_gate_unless_done(place, wait, &Nobody)?;
+    closed.ok_or_else(|| Error::LockLost { path: place.lock_path() })
+}
+
+/// The same; `None` if the work was done `elsewhere` before.
+fn pass_gate_unless_done(
+    place: &Place,
+    wait: &mut Wait<'_>,
+    elsewhere: &dyn Elsewhere,
+) -> Result<Option<Closed>> {
     let path = place.lock_path();
     let gate = Gate::of(&path);
     loop {
         if let Some(closed) = gate.try_close() {
-            return Ok(closed);
+            return Ok(Some(closed));
+        }
+        if elsewhere.is_done(Inside::Thread, wait.elapsed())? {
+            return Ok(None);
         }
         if wait.is_over() {
             let holder = format!("another thread of this process ({})", process::id());
@@ -228,45 +248,4 @@ pub(super) fn pass_gate(place: &Place, wait: &mut Wait<'_>) -> Result<Closed> {
         }
         wait.pause()?;
     }
-}
-
-fn commit<T: Answer>(
-    place: &Place,
-    tenure: &Tenure<'_>,
-    batch: &Batch,
-    repeated: bool,
-    work: &mut impl FnMut(&Tenure<'_>) -> Result<T>,
-) -> Result<T> {
-    let path: &Path = &place.db_path;
-    if mutation::off("one-transaction") {
-        return work(tenure);
-    }
-    let failed = |action| Error::sqlite(path, action);
-    let connection = tenure.connection;
-    if !matches!(tenure.hold, Hold::Token(_)) {
-        connection::prepare_for_writing(connection, path)?;
-    }
-    let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
-        .map_err(failed("beginning a transaction"))?;
-    // On any error the transaction is dropped, which rolls it back.
-    schema::create_additions(connection, path)?;
-    if repeated && let Some(answer) = applied::answer(connection, path, batch)? {
-        return Ok(T::from_number(answer));
-    }
-    let before = connection.total_changes();
-    let value = work(tenure)?;
-    if connection.total_changes() == before {
-        // Nothing to commit, and nothing to remember: asked again, the work answers the same.
-        return Ok(value);
-    }
-    applied::note(connection, path, batch, value.to_number())?;
-    tenure.confirm()?;
-    transaction.commit().map_err(|error| {
-        if connection::may_have_committed(&error) && !mutation::off("lost-replies") {
-            // As after a lost lock: run again, and the batch itself tells whether it is there.
-            return Error::LockLost { path: place.lock_path() };
-        }
-        failed("committing")(error)
-    })?;
-    Ok(value)
 }

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::elsewhere::{Elsewhere, Nobody};
 use super::errors::refused;
 use super::kept::Connected;
 use super::place::Place;
 use super::tenure::{Access, Hold, Tenure};
-use super::token::{Acquired, Count, Flags, Held, Request};
+use super::token::{Acquired, Answer, Count, Flags, Held, Request};
 use super::wait::Wait;
 use crate::clock;
 use crate::error::{Error, Result};
@@ -35,6 +36,15 @@ pub(super) struct Turn<'a> {
     /// Pages may be half-written, or a writer is not fenced off: the token must not be released like that.
     unfinished: bool,
     connected: Option<Connected>,
+}
+
+/// What came of asking for the token.
+pub(super) enum Began<'a> {
+    Turn(Turn<'a>),
+    /// The work was done elsewhere.
+    Done,
+    /// There is no token here.
+    NotSealed,
 }
 
 /// What the files of a connection know of its tenure.
@@ -66,14 +76,37 @@ impl<'a> Turn<'a> {
 
     /// The same, from whoever holds it with `by_force`.
     pub(super) fn begin_with(place: &'a Place, wait: &mut Wait<'_>, by_force: bool) -> Result<Option<Self>> {
+        match Self::ask(place, wait, by_force, &Nobody)? {
+            Began::Turn(turn) => Ok(Some(turn)),
+            Began::Done | Began::NotSealed => Ok(None),
+        }
+    }
+
+    /// Takes the token, unless the work that it is wanted for is done `elsewhere` first.
+    pub(super) fn begin_unless_done(
+        place: &'a Place,
+        wait: &mut Wait<'_>,
+        elsewhere: &dyn Elsewhere,
+    ) -> Result<Began<'a>> {
+        Self::ask(place, wait, false, elsewhere)
+    }
+
+    fn ask(
+        place: &'a Place,
+        wait: &mut Wait<'_>,
+        by_force: bool,
+        elsewhere: &dyn Elsewhere,
+    ) -> Result<Began<'a>> {
         let directory = place.directory();
-        let Some(acquired) = (Request { directory: &directory, by_force }).acquire(wait)? else {
-            return Ok(None);
-        };
-        let Acquired { held, taken_over } = acquired;
+        let Acquired { held, taken_over } =
+            match (Request { directory: &directory, by_force, elsewhere }).acquire(wait)? {
+                Answer::Acquired(acquired) => *acquired,
+                Answer::Done => return Ok(Began::Done),
+                Answer::NoDirectory => return Ok(Began::NotSealed),
+            };
         let unfinished = !held.flags().none();
         mutation::reached("enter");
-        Ok(Some(Self {
+        Ok(Began::Turn(Self {
             place,
             held: Arc::new(Mutex::new(held)),
             taken_over,
@@ -92,7 +125,8 @@ impl<'a> Turn<'a> {
     ) -> Result<T> {
         let outcome = self.prepare(access, wait).and_then(|()| {
             let connected = self.connected.as_ref().ok_or_else(|| self.lost())?;
-            work(&Tenure { connection: &connected.connection, hold: Hold::Token(&self.held) })
+            let hold = Hold::Token { held: &self.held, taken_over: self.taken_over };
+            work(&Tenure { connection: &connected.connection, hold })
         });
         self.leave(outcome)
     }

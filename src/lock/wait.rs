@@ -41,6 +41,10 @@ const FIRST_POLL: Duration = Duration::from_millis(2);
 const LONGEST_POLL: Duration = Duration::from_millis(100);
 /// Polls of a waiter that has asked the holder for room, so that the holder's short rest is long enough.
 pub(super) const HURRIED_POLL: Duration = Duration::from_millis(10);
+/// How long a lock may be left free under load: enough for readers without it, short beside a commit.
+const GAP: Duration = Duration::from_millis(2);
+/// Polls of readers: a commit lasts for some milliseconds.
+const LONGEST_BETWEEN_READS: Duration = Duration::from_millis(3);
 /// A wait longer than this is reported.
 const WORTH_A_WORD: Duration = Duration::from_secs(5);
 const SLICE: Duration = Duration::from_millis(50);
@@ -102,6 +106,18 @@ impl<'a> Wait<'a> {
     /// Sleeps for the shortest time between two polls: what was seen will not last.
     pub(crate) fn pause_shortly(&self) -> Result<()> {
         self.sleep(FIRST_POLL)
+    }
+
+    /// Sleeps for as long as waiters leave a free lock alone whose next holder will do their work.
+    pub(crate) fn give_way(&self) -> Result<()> {
+        self.sleep(GAP.mul_f64(crate::random::rng().random_range(0.5..1.0)))
+    }
+
+    /// Sleeps until the next look of a reader at a writer who will be done soon.
+    pub(crate) fn pause_between_reads(&mut self) -> Result<()> {
+        self.longest = LONGEST_BETWEEN_READS;
+        self.next = self.next.min(LONGEST_BETWEEN_READS);
+        self.pause()
     }
 
     /// Sleeps for `time`.

@@ -42,7 +42,7 @@ pub(super) fn read<T>(
         if clock::since_boot().saturating_sub(began) > PATIENCE {
             return Ok(None);
         }
-        wait.pause()?;
+        wait.pause_between_reads()?;
     }
 }
 

@@ -18,9 +18,10 @@ pub use copies::Exported;
 pub use open::{Options, Protocol};
 pub use sealing::{break_lock, lock_info, repair_lock};
 
+use crate::commit::{self, Answer};
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
-use crate::lock::{self, Answer, Interrupt, Place, ReadCounts, Tenure};
+use crate::lock::{Interrupt, Place, ReadCounts, Tenure};
 use crate::reads::{self, ReadMode, Snapshot};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
@@ -64,7 +65,7 @@ impl Store {
     ) -> Result<T> {
         self.check_open()?;
         self.check_writes()?;
-        lock::write(&self.place, interrupt, work)
+        commit::write(&self.place, interrupt, work)
     }
 
     fn check_open(&self) -> Result<()> {

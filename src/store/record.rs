@@ -1,15 +1,16 @@
 //! Recording what was measured: checked, then written, all or nothing.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Store;
+use crate::commit::{self, Batch, Row};
 use crate::error::{Error, Result};
 use crate::identity::dialect::{self, Dialect};
 use crate::identity::{HexDigest, key, program, schedule};
-use crate::lock::{Interrupt, Tenure};
+use crate::lock::Interrupt;
 use crate::measurement::Measurement;
 use crate::storage::programs::{self, NewProgram};
-use crate::storage::records::{self, NewRecord};
 use crate::storage::result_json;
 
 impl Store {
@@ -27,9 +28,8 @@ impl Store {
         interrupt: &dyn Interrupt,
     ) -> Result<bool> {
         self.check_writes()?;
-        let hash = program::hash(&measurement.program_source_code);
-        let row = self.prepare(measurement, hash)?;
-        self.write(interrupt, |tenure| self.put_row(tenure, &row, overwrite))
+        let row = self.prepare(measurement, &mut Programs::default())?;
+        self.commit(vec![row], overwrite, interrupt).map(|written| written > 0)
     }
 
     /// Records measurements of any programs in one transaction, after all of them have been checked. Answers how
@@ -46,13 +46,12 @@ impl Store {
         interrupt: &dyn Interrupt,
     ) -> Result<usize> {
         self.check_writes()?;
-        let mut hashes = SourceHashes::default();
+        let mut programs = Programs::default();
         let rows = measurements
             .iter()
             .enumerate()
             .map(|(index, measurement)| {
-                let hash = hashes.of(&measurement.program_source_code);
-                self.prepare(measurement, hash).map_err(|error| Error::InBatch {
+                self.prepare(measurement, &mut programs).map_err(|error| Error::InBatch {
                     list,
                     index,
                     source: Box::new(error),
@@ -62,16 +61,12 @@ impl Store {
         if rows.is_empty() {
             return Ok(0);
         }
-        self.write(interrupt, |tenure| {
-            let mut written = 0;
-            for chunk in rows.chunks(256) {
-                for row in chunk {
-                    written += usize::from(self.put_row(tenure, row, overwrite)?);
-                }
-                tenure.renew()?;
-            }
-            Ok(written)
-        })
+        self.commit(rows, overwrite, interrupt)
+    }
+
+    fn commit(&self, rows: Vec<Row>, overwrite: bool, interrupt: &dyn Interrupt) -> Result<usize> {
+        self.check_open()?;
+        commit::record(&self.place, interrupt, Batch::new(self.recorder(), overwrite, rows))
     }
 
     /// Adds a program without a record, as the original's `record_many` of no schedules does.
@@ -83,13 +78,14 @@ impl Store {
         self.write(interrupt, |tenure| programs::put(tenure.connection(), &self.place.db_path, program))
     }
 
-    fn prepare<'a>(&self, measurement: &'a Measurement, program_hash: HexDigest) -> Result<Row<'a>> {
+    fn prepare<'a>(&self, measurement: &'a Measurement, programs: &mut Programs<'a>) -> Result<Row> {
         measurement.outcome.validate()?;
         let schedule = schedule::normalize(&measurement.schedule);
         self.check_schedule(&schedule)?;
-        let key = key::key_of_normal(program_hash.as_str(), &schedule);
+        let program = programs.of(measurement);
+        let key = key::key_of_normal(&program.hash, &schedule).as_str().to_owned();
         let result_json = result_json::encode(&measurement.outcome);
-        Ok(Row { measurement, program_hash, key, schedule, result_json })
+        Ok(Row { program, key, schedule, result_json })
     }
 
     fn check_schedule(&self, normal: &str) -> Result<()> {
@@ -118,32 +114,21 @@ impl Store {
             reason => format!("{reason}. If a schedule of dialect {dialect:?} is meant: {remedy}"),
         })
     }
-
-    fn put_row(&self, tenure: &Tenure<'_>, row: &Row<'_>, overwrite: bool) -> Result<bool> {
-        let (connection, path) = (tenure.connection(), self.db_path());
-        let program = NewProgram {
-            program_hash: row.program_hash.as_str(),
-            program_name: &row.measurement.program_name,
-            source_code: &row.measurement.program_source_code,
-        };
-        programs::put(connection, path, &program)?;
-        let record = NewRecord {
-            key: row.key.as_str(),
-            program_hash: row.program_hash.as_str(),
-            schedule: &row.schedule,
-            result_json: &row.result_json,
-        };
-        records::put(connection, path, &self.recorder(), &record, overwrite)
-    }
 }
 
-/// A measurement, checked and ready to be written.
-struct Row<'a> {
-    measurement: &'a Measurement,
-    program_hash: HexDigest,
-    key: HexDigest,
-    schedule: String,
-    result_json: String,
+/// Programs of one batch, each hashed once.
+#[derive(Default)]
+struct Programs<'a>(HashMap<(&'a str, &'a str), Arc<commit::Program>>);
+
+impl<'a> Programs<'a> {
+    fn of(&mut self, measurement: &'a Measurement) -> Arc<commit::Program> {
+        let Measurement { program_name: name, program_source_code: source, .. } = measurement;
+        let program = self.0.entry((name, source)).or_insert_with(|| {
+            let hash = program::hash(source).as_str().to_owned();
+            Arc::new(commit::Program { hash, name: name.clone(), source: source.clone() })
+        });
+        Arc::clone(program)
+    }
 }
 
 /// Hashes of the sources of one batch, each computed once.

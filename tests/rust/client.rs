@@ -45,6 +45,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tirastore::commit;
 use tirastore::lock::{self, HardLink, Locking, Place, Uninterrupted, lock_path};
 use tirastore::measurement::{Measurement, Outcome};
 use tirastore::store::{Options, Protocol};
@@ -307,7 +308,7 @@ fn place(db: &str) -> Place {
 fn enter(place: &Place, count: u64) -> Result<(), Error> {
     for number in 0..count {
         if number % 10 == 0 {
-            lock::write(place, &Uninterrupted, |_| Ok(()))?;
+            commit::write(place, &Uninterrupted, |_| Ok(()))?;
         } else {
             lock::read(place, &Uninterrupted, |_| Ok(()))?;
         }
@@ -319,7 +320,7 @@ fn enter(place: &Place, count: u64) -> Result<(), Error> {
 
 fn hold(place: &Place, time: Duration) -> Result<(), Error> {
     let mut tries = 0;
-    lock::write(place, &Uninterrupted, |tenure| {
+    commit::write(place, &Uninterrupted, |tenure| {
         tries += 1;
         say("holding");
         let until = since_boot() + time;

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use tirastore::commit;
 use tirastore::lock::{self, HardLink, Locking, Patience, Place, Uninterrupted, lock_path};
 use tirastore::measurement::{Measurement, Outcome};
 use tirastore::mutation;
@@ -82,7 +83,7 @@ fn whoever_lost_the_lock_commits_nothing() {
         store_in(directory.path());
         let place = place_in(directory.path());
         let mut attempts = 0;
-        let outcome = lock::write(&place, &Uninterrupted, |tenure| {
+        let outcome = commit::write(&place, &Uninterrupted, |tenure| {
             attempts += 1;
             let connection = tenure.connection();
             connection

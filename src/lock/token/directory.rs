@@ -160,6 +160,11 @@ impl Directory {
         File::open(aside)?.sync_all()
     }
 
+    /// Where batches wait for somebody who commits them.
+    pub(crate) fn queue(&self) -> PathBuf {
+        self.path.join(QUEUE)
+    }
+
     /// Puts a token where there is none: the last step of a repair.
     pub(super) fn put(&self, token: &Token) -> Result<()> {
         let put = || {

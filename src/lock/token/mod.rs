@@ -25,6 +25,7 @@ use self::directory::Scan;
 pub(crate) use waiters::read_mark;
 
 use self::waiters::{Courtesy, LONG_WAIT, Mark};
+use super::elsewhere::{Elsewhere, Inside};
 use super::stale::Watch;
 use super::wait::Wait;
 use crate::clock;
@@ -47,24 +48,36 @@ pub(crate) struct Request<'a> {
     pub(crate) directory: &'a Directory,
     /// Take a held token over without waiting for its holder's silence.
     pub(crate) by_force: bool,
+    /// Who may do meanwhile what the token is wanted for.
+    pub(crate) elsewhere: &'a dyn Elsewhere,
+}
+
+/// What comes of a request.
+pub(crate) enum Answer {
+    Acquired(Box<Acquired>),
+    /// What it was wanted for is done.
+    Done,
+    /// The directory is gone: the store is locked by the other protocol now.
+    NoDirectory,
 }
 
 impl Request<'_> {
-    /// Takes the token; `None` where the directory is gone, so that the store is locked by the other protocol now.
+    /// Takes the token, unless that is no longer needed or possible.
     ///
     /// # Errors
     ///
     /// [`Error::LockTimeout`] names the holder; [`Error::LockDamaged`], [`Error::LockVersion`], [`Error::Lock`] where
     /// no waiting helps; [`Error::Interrupted`].
-    pub(crate) fn acquire(&self, wait: &mut Wait<'_>) -> Result<Option<Acquired>> {
+    pub(crate) fn acquire(&self, wait: &mut Wait<'_>) -> Result<Answer> {
         let mut watch: Option<Watch<String>> = None;
         let mut damage = Damage::default();
         let mut mark = Mark::new(self.directory);
         let mut courtesy = Courtesy::default();
         let mut extended = false;
+        let mut given_way = None;
         loop {
             let began = clock::since_boot();
-            let Some(scan) = self.directory.scan()? else { return Ok(None) };
+            let Some(scan) = self.directory.scan()? else { return Ok(Answer::NoDirectory) };
             let ended = clock::since_boot();
             let watch = watch.get_or_insert_with(|| Watch::new(scan.takeover));
             let Some((name, token)) = damage.the_token(self.directory, &scan, ended)? else {
@@ -75,12 +88,22 @@ impl Request<'_> {
             match &token {
                 Token::Free(count) => {
                     watch.forget();
+                    if self.elsewhere.is_passed_on() {
+                        if self.elsewhere.is_done(Inside::Process, wait.elapsed())? {
+                            return Ok(Answer::Done);
+                        }
+                        if given_way != Some(count.generation) {
+                            given_way = Some(count.generation);
+                            wait.give_way()?;
+                            continue;
+                        }
+                    }
                     if courtesy.lets_others_first(self.directory, *count, &scan, wait)? {
                         continue;
                     }
                     if let Some(acquired) = self.take(&name, &token, &scan)? {
                         Courtesy::taken(self.directory, &acquired.held);
-                        return Ok(Some(acquired));
+                        return Ok(Answer::Acquired(Box::new(acquired)));
                     }
                     if wait.elapsed() > LONG_WAIT {
                         // Others were faster, or this node's listing is old: a change of our own has it read anew.
@@ -97,7 +120,7 @@ impl Request<'_> {
                         if let Some(acquired) = self.take(&name, &token, &scan)? {
                             let why = if stale { "silent-holder-replaced" } else { "ended-holder-replaced" };
                             mutation::reached(why);
-                            return Ok(Some(acquired));
+                            return Ok(Answer::Acquired(Box::new(acquired)));
                         }
                         // As above. An old listing would be tried again and again without a pause.
                         if wait.elapsed() > LONG_WAIT {
@@ -105,6 +128,12 @@ impl Request<'_> {
                         }
                         wait.pause_shortly()?;
                         continue;
+                    }
+                    if self.elsewhere.is_done(Inside::Process, wait.elapsed())? {
+                        return Ok(Answer::Done);
+                    }
+                    if self.elsewhere.is_passed_on() {
+                        wait.hurry();
                     }
                     wait.report(&hold.owner.process);
                     if wait.elapsed() > LONG_WAIT {

@@ -1,0 +1,78 @@
+//! What is recorded together: rows that are ready to be written, and who asks for them.
+
+use std::sync::Arc;
+
+use super::applied::BatchId;
+use crate::error::Result;
+use crate::lock::Tenure;
+use crate::storage::programs::{self, NewProgram};
+use crate::storage::records::{self, NewRecord, Recorder};
+
+/// Rows after which a long batch shows that it is alive.
+const ROWS_BETWEEN_RENEWALS: usize = 256;
+
+/// Rows to be written in one transaction: all of them, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub(crate) id: BatchId,
+    pub(crate) recorder: Recorder,
+    /// Replace what is there.
+    pub(crate) overwrite: bool,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One record, checked and encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) program: Arc<Program>,
+    pub(crate) key: String,
+    /// Normal form.
+    pub(crate) schedule: String,
+    pub(crate) result_json: String,
+}
+
+/// The program of one or more rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
+    pub(crate) hash: String,
+    pub(crate) name: String,
+    pub(crate) source: String,
+}
+
+impl Batch {
+    pub(crate) fn new(recorder: Recorder, overwrite: bool, rows: Vec<Row>) -> Self {
+        Self { id: BatchId::next(), recorder, overwrite, rows }
+    }
+
+    /// Bytes of text in it, a program counted once for each row.
+    pub(crate) fn size(&self) -> usize {
+        let of_row =
+            |row: &Row| row.program.source.len() + row.key.len() + row.schedule.len() + row.result_json.len();
+        self.rows.iter().map(of_row).sum()
+    }
+
+    /// Writes the rows in the running transaction. Answers how many were written.
+    pub(super) fn put(&self, tenure: &Tenure<'_>, path: &std::path::Path) -> Result<usize> {
+        let connection = tenure.connection();
+        let mut written = 0;
+        for chunk in self.rows.chunks(ROWS_BETWEEN_RENEWALS) {
+            for row in chunk {
+                let Program { hash, name, source } = &*row.program;
+                let program = NewProgram { program_hash: hash, program_name: name, source_code: source };
+                programs::put(connection, path, &program)?;
+                let record = NewRecord {
+                    key: &row.key,
+                    program_hash: hash,
+                    schedule: &row.schedule,
+                    result_json: &row.result_json,
+                };
+                let put = records::put(connection, path, &self.recorder, &record, self.overwrite)?;
+                written += usize::from(put);
+            }
+            if self.rows.len() > ROWS_BETWEEN_RENEWALS {
+                tenure.renew()?;
+            }
+        }
+        Ok(written)
+    }
+}

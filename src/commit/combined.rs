@@ -1,0 +1,247 @@
+//! One tenure for everybody who waits: a batch of this thread, and those of others with it.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::CommitCounts;
+use super::applied::{self, Known};
+use super::batch::Batch;
+use super::queue::{Fate, LARGEST_POST, Queue};
+use super::threads::Waiting;
+use super::transaction::in_transaction;
+use crate::error::{Error, Result};
+use crate::lock::{self, Access, Elsewhere, Inside, Interrupt, Place, Tenure};
+use crate::mutation;
+
+/// Commits `batch`, or has it committed by whoever is inside. Answers how many rows were written.
+///
+/// # Errors
+///
+/// Those of the lock and of SQLite; after [`Error::OutcomeUnknown`] and [`Error::LockTimeout`] the batch may be in the
+/// store, or come into it.
+pub(crate) fn record(place: &Place, interrupt: &dyn Interrupt, batch: Batch) -> Result<usize> {
+    let counts = &place.commit_counts;
+    CommitCounts::add(&counts.bytes, batch.size());
+    let request = Request::new(place, batch);
+    let mut combined = Combined::default();
+    let done = lock::run(place, Access::Write, interrupt, &request, |tenure, repeated| {
+        if let Some(answer) = request.waiting.answer() {
+            // Another thread has committed it while this one came in.
+            combined = Combined { mine: answer, ..Combined::default() };
+            return Ok(());
+        }
+        request.may_be_known.set(request.may_be_known.get() || repeated);
+        if !repeated {
+            combined = Combined::of(&request, tenure);
+        }
+        combined.commit(&request, tenure)
+    });
+    match done {
+        Ok(Some(())) => {
+            combined.acknowledge(&request);
+            Ok(combined.mine)
+        }
+        Ok(None) => {
+            CommitCounts::add(&counts.committed_by_others, 1);
+            request.answer.get().ok_or_else(|| Error::OutcomeUnknown { path: place.lock_path() })
+        }
+        Err(Error::LockTimeout { path, waited, holder }) if request.may_be_known.get() => {
+            let holder = format!("{holder}; the records were passed on and may still appear");
+            Err(Error::LockTimeout { path, waited, holder })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A batch that somebody else may commit while its thread waits.
+struct Request<'a> {
+    place: &'a Place,
+    queue: Queue,
+    waiting: Arc<Waiting>,
+    listed: Cell<bool>,
+    posted: Cell<bool>,
+    /// It was somewhere where others may have committed it.
+    may_be_known: Cell<bool>,
+    /// This thread had to wait: others may have had to, too.
+    has_waited: Cell<bool>,
+    answer: Cell<Option<usize>>,
+}
+
+impl<'a> Request<'a> {
+    fn new(place: &'a Place, batch: Batch) -> Self {
+        Self {
+            place,
+            queue: Queue::of(place),
+            waiting: Waiting::new(batch),
+            listed: Cell::new(false),
+            posted: Cell::new(false),
+            may_be_known: Cell::new(false),
+            has_waited: Cell::new(false),
+            answer: Cell::new(None),
+        }
+    }
+
+    fn batch(&self) -> &Batch {
+        &self.waiting.batch
+    }
+
+    fn is_small(&self) -> bool {
+        self.batch().size() <= LARGEST_POST
+    }
+}
+
+impl Elsewhere for Request<'_> {
+    fn is_done(&self, inside: Inside, _waited: Duration) -> Result<bool> {
+        self.has_waited.set(true);
+        if !self.is_small() || mutation::off("combine") {
+            return Ok(false);
+        }
+        match inside {
+            Inside::Thread => {
+                if !self.listed.replace(true) {
+                    self.place.threads.add(&self.waiting);
+                }
+                self.answer.set(self.waiting.answer());
+            }
+            Inside::Process => {
+                if !self.may_be_known.replace(true) {
+                    self.posted.set(self.queue.post(self.batch()));
+                    CommitCounts::add(&self.place.commit_counts.posted, usize::from(self.posted.get()));
+                    return Ok(false);
+                }
+                if self.posted.get() {
+                    match self.queue.fate(&self.batch().id) {
+                        Fate::Waits => {}
+                        Fate::Answered(answer) => {
+                            self.posted.set(false);
+                            self.answer.set(usize::try_from(answer).ok());
+                        }
+                        // Committed or not: the store knows, when this thread is inside.
+                        Fate::Gone => self.posted.set(false),
+                    }
+                }
+            }
+        }
+        Ok(self.answer.get().is_some())
+    }
+
+    fn is_passed_on(&self) -> bool {
+        self.posted.get()
+    }
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        if self.listed.get() {
+            self.place.threads.remove(&self.waiting);
+        }
+        if self.posted.get() {
+            self.queue.withdraw(&self.batch().id);
+        }
+    }
+}
+
+/// What one tenure commits.
+#[derive(Default)]
+struct Combined {
+    mine: usize,
+    threads: Vec<(Arc<Waiting>, Option<usize>)>,
+    posts: Vec<(Batch, Option<i64>)>,
+}
+
+impl Combined {
+    /// Everything that waits. After a holder that has died inside, only what this thread came for: it may have been a
+    /// post that ended it.
+    fn of(request: &Request<'_>, tenure: &Tenure<'_>) -> Self {
+        if tenure.was_taken_over() || mutation::off("combine") {
+            return Self::default();
+        }
+        let threads = request.place.threads.take_others(&request.waiting);
+        let posts = if request.has_waited.get() && tenure.has_token() {
+            request.queue.posts(&request.batch().id)
+        } else {
+            Vec::new()
+        };
+        Self {
+            mine: 0,
+            threads: threads.into_iter().map(|waiting| (waiting, None)).collect(),
+            posts: posts.into_iter().map(|batch| (batch, None)).collect(),
+        }
+    }
+
+    fn commit(&mut self, request: &Request<'_>, tenure: &Tenure<'_>) -> Result<()> {
+        let path = request.place.db_path.as_path();
+        let asked = request.may_be_known.get() || request.waiting.tried.load(Ordering::Relaxed);
+        in_transaction(request.place, tenure, |connection| {
+            self.mine = usize::try_from(put(request.batch(), tenure, path, asked)?).unwrap_or(0);
+            for (waiting, answer) in &mut self.threads {
+                *answer = put_beside(connection, &waiting.batch, tenure, path)?
+                    .and_then(|answer| usize::try_from(answer).ok());
+            }
+            for (batch, answer) in &mut self.posts {
+                *answer = put_beside(connection, batch, tenure, path)?;
+            }
+            Ok(())
+        })?;
+        if mutation::off("acknowledge-after-release") {
+            self.acknowledge(request);
+        }
+        Ok(())
+    }
+
+    /// Tells everybody, now that the tenure has ended well.
+    fn acknowledge(&self, request: &Request<'_>) {
+        let counts = &request.place.commit_counts;
+        CommitCounts::add(&counts.combined, self.threads.len() + self.posts.len());
+        for (waiting, answer) in &self.threads {
+            if let Some(answer) = answer {
+                waiting.set_answer(*answer);
+            }
+        }
+        for (batch, answer) in &self.posts {
+            if let Some(answer) = answer {
+                request.queue.answer(&batch.id, *answer);
+            }
+        }
+    }
+}
+
+/// Puts the rows of `batch`, if they are not in the store yet; `asked`: they may be. Answers what its caller is told.
+fn put(batch: &Batch, tenure: &Tenure<'_>, path: &Path, asked: bool) -> Result<i64> {
+    let connection = tenure.connection();
+    if asked && let Known::Committed(answer) = applied::known(connection, path, &batch.id)? {
+        return Ok(answer);
+    }
+    let before = connection.total_changes();
+    let written = i64::try_from(batch.put(tenure, path)?).unwrap_or(i64::MAX);
+    if connection.total_changes() != before {
+        applied::note(connection, path, &batch.id, written)?;
+    }
+    Ok(written)
+}
+
+/// The same for a batch of somebody else, whose failure is not this tenure's: its owner will see it when it comes in.
+/// `None` where there is nothing to answer.
+fn put_beside(
+    connection: &Connection,
+    batch: &Batch,
+    tenure: &Tenure<'_>,
+    path: &Path,
+) -> Result<Option<i64>> {
+    let failed = Error::sqlite(path, "setting a savepoint");
+    if applied::known(connection, path, &batch.id)? == Known::Past {
+        // Nobody waits for it. It must not come in late, over what its client has written since.
+        return Ok(Some(0));
+    }
+    connection.execute_batch("SAVEPOINT batch").map_err(failed)?;
+    let outcome = put(batch, tenure, path, true);
+    let end = if outcome.is_ok() { "RELEASE batch" } else { "ROLLBACK TO batch; RELEASE batch" };
+    // Where not even that is possible, the transaction is over, and so is this tenure's work.
+    connection.execute_batch(end).map_err(Error::sqlite(path, "ending a savepoint"))?;
+    Ok(outcome.ok())
+}

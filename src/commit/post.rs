@@ -1,0 +1,140 @@
+//! A batch as a file: what one process asks another one to commit.
+//!
+//! ```text
+//! tirastore-post 1 <bytes of what follows> <its SHA-256, 64 hexadecimal digits>
+//! {"recorder": [...], "overwrite": ..., "programs": [[hash, name, source], ...], "rows": [[program, key, ...], ...]}
+//! ```
+//!
+//! It is only a request: nothing of it is acknowledged, so nothing of it is synced. Torn, cut or foreign files fail
+//! their checksum and are left alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::applied::BatchId;
+use super::batch::{Batch, Program, Row};
+use crate::identity::HexDigest;
+use crate::storage::records::Recorder;
+
+const KIND: &str = "tirastore-post";
+const VERSION: &str = "1";
+
+/// The contents of the file for `batch`. Its id is the file's name.
+pub(super) fn encode(batch: &Batch) -> Vec<u8> {
+    let mut programs: Vec<&Arc<Program>> = Vec::new();
+    let mut numbers = HashMap::new();
+    let mut rows = Vec::with_capacity(batch.rows.len());
+    for row in &batch.rows {
+        let number = *numbers.entry(Arc::as_ptr(&row.program)).or_insert_with(|| {
+            programs.push(&row.program);
+            programs.len() - 1
+        });
+        rows.push(json!([number, row.key, row.schedule, row.result_json]));
+    }
+    let programs: Vec<_> =
+        programs.iter().map(|program| json!([program.hash, program.name, program.source])).collect();
+    let Recorder { hostname, username, source_project } = &batch.recorder;
+    let body = json!({
+        "recorder": [hostname, username, source_project],
+        "overwrite": batch.overwrite,
+        "programs": programs,
+        "rows": rows,
+    });
+    let body = body.to_string();
+    format!("{KIND} {VERSION} {} {}\n{body}", body.len(), HexDigest::of(body.as_bytes())).into_bytes()
+}
+
+/// The batch that a file holds; `None` where it is not whole, or says something that this version does not know.
+pub(super) fn decode(id: BatchId, contents: &[u8]) -> Option<Batch> {
+    let end = contents.iter().position(|byte| *byte == b'\n')?;
+    let (head, body) = (std::str::from_utf8(&contents[..end]).ok()?, &contents[end + 1..]);
+    let fields: Vec<&str> = head.split(' ').collect();
+    let [KIND, VERSION, length, sum] = fields.as_slice() else { return None };
+    if length.parse() != Ok(body.len())
+        || (*sum != HexDigest::of(body).as_str() && !crate::mutation::off("post-checksum"))
+    {
+        return None;
+    }
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let [hostname, username, source_project] = texts(body.get("recorder")?)?;
+    let programs = body.get("programs")?.as_array()?.iter().map(|program| {
+        let [hash, name, source] = texts(program)?;
+        Some(Arc::new(Program { hash, name, source }))
+    });
+    let programs = programs.collect::<Option<Vec<_>>>()?;
+    let rows = body.get("rows")?.as_array()?.iter().map(|row| {
+        let (program, rest) = row.as_array()?.split_first()?;
+        let program = Arc::clone(programs.get(usize::try_from(program.as_u64()?).ok()?)?);
+        let [key, schedule, result_json] = texts(&Value::Array(rest.to_vec()))?;
+        Some(Row { program, key, schedule, result_json })
+    });
+    Some(Batch {
+        id,
+        recorder: Recorder { hostname, username, source_project },
+        overwrite: body.get("overwrite")?.as_bool()?,
+        rows: rows.collect::<Option<_>>()?,
+    })
+}
+
+fn texts<const N: usize>(value: &Value) -> Option<[String; N]> {
+    let texts = value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned));
+    texts.collect::<Option<Vec<_>>>()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn batch(name: &str, source: &str, overwrite: bool, rows: usize) -> Batch {
+        let program =
+            Arc::new(Program { hash: "h".to_owned(), name: name.to_owned(), source: source.to_owned() });
+        let row = |number| Row {
+            program: Arc::clone(&program),
+            key: format!("key {number}"),
+            schedule: source.to_owned(),
+            result_json: "{}".to_owned(),
+        };
+        let recorder = Recorder {
+            hostname: name.to_owned(),
+            username: source.to_owned(),
+            source_project: String::new(),
+        };
+        Batch { id: BatchId::next(), recorder, overwrite, rows: (0..rows).map(row).collect() }
+    }
+
+    proptest! {
+        #[test]
+        fn a_post_says_what_was_posted(name: String, source: String, overwrite: bool, rows in 0..5_usize) {
+            let batch = batch(&name, &source, overwrite, rows);
+            prop_assert_eq!(decode(batch.id.clone(), &encode(&batch)), Some(batch));
+        }
+
+        #[test]
+        fn a_post_that_is_cut_or_changed_is_none(source: String, at: prop::sample::Index, change in 1..=255_u8) {
+            let batch = batch("name", &source, false, 2);
+            let mut contents = encode(&batch);
+            let at = at.index(contents.len());
+            prop_assert_eq!(decode(batch.id.clone(), &contents[..at]), None);
+            contents[at] ^= change;
+            prop_assert_eq!(decode(batch.id, &contents), None);
+        }
+
+        #[test]
+        fn any_bytes_are_no_post_and_no_panic(contents: Vec<u8>) {
+            prop_assert_eq!(decode(BatchId::next(), &contents), None);
+        }
+    }
+
+    #[test]
+    fn without_the_checksum_a_changed_post_is_taken() {
+        let batch = batch("name", "source", false, 1);
+        let mut contents = encode(&batch);
+        let at = contents.windows(6).rposition(|bytes| bytes == b"source").expect("the schedule");
+        contents[at] ^= 1;
+        let taken = crate::mutation::without("post-checksum", || decode(batch.id, &contents));
+        assert!(taken.is_some(), "the promise is kept without the checksum: this test cannot see it fail");
+    }
+}

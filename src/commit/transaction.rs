@@ -1,0 +1,42 @@
+//! One transaction of a tenure.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::error::{Error, Result};
+use crate::lock::{Place, Tenure};
+use crate::mutation;
+use crate::storage::{connection, schema};
+
+/// Runs `work` in one transaction and commits what it changed. On any error it is rolled back.
+pub(super) fn in_transaction<T>(
+    place: &Place,
+    tenure: &Tenure<'_>,
+    work: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
+    let (path, connection) = (place.db_path.as_path(), tenure.connection());
+    if mutation::off("one-transaction") {
+        return work(connection);
+    }
+    let failed = |action| Error::sqlite(path, action);
+    if !tenure.has_token() {
+        connection::prepare_for_writing(connection, path)?;
+    }
+    let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+        .map_err(failed("beginning a transaction"))?;
+    schema::create_additions(connection, path)?;
+    let before = connection.total_changes();
+    let value = work(connection)?;
+    if connection.total_changes() == before {
+        // Nothing to commit, and nothing to remember: asked again, the work answers the same.
+        return Ok(value);
+    }
+    tenure.confirm()?;
+    transaction.commit().map_err(|error| {
+        if connection::may_have_committed(&error) && !mutation::off("lost-replies") {
+            // As after a lost lock: run again, and the batches themselves tell whether they are there.
+            return Error::LockLost { path: place.lock_path() };
+        }
+        failed("committing")(error)
+    })?;
+    Ok(value)
+}
