@@ -168,9 +168,11 @@ impl Copies {
             let before = Moment::of(path, &database, journal.as_ref())?;
             copy(&database, &create(&self.database, like)?, &self.database, keep)?;
             if let Some(journal) = &journal {
+                mutation::reached("journal-copy");
                 let target = journal_path(&self.database);
                 copy(journal, &create(&target, like)?, &target, keep)?;
             }
+            // Changed by a holder whose lease is not over: its lock was broken by force.
             if Moment::of(path, &database, journal.as_ref())? == before || mutation::off("validate-copy") {
                 return Ok(());
             }

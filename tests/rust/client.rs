@@ -9,6 +9,7 @@
 //! client DB churn ROWS                         for ever: gives all of ROWS records one new value, in one transaction
 //! client DB change ROWS POINT                  gives them the value 2, and stops itself within the transaction
 //! client DB break COUNT                        takes the lock by force, so often
+//! client DB restore BACKUP
 //! client DB seal | unseal | recover
 //! client DB work PREFIX SEED COUNT             records, overwrites, lookups and long batches, COUNT in all
 //! client DB enter COUNT                        as many tenures, most of which only look
@@ -84,6 +85,12 @@ fn run(words: &[&str]) -> Result<(), Error> {
     let [db, command, rest @ ..] = words else { return Err(usage()) };
     match (*command, rest) {
         ("recover", _) => return Store::open(options(db), &Uninterrupted).map(|_| ()),
+        ("break", [count]) => {
+            return (0..number(count)).try_for_each(|_| {
+                std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
+                tirastore::store::break_lock(&options(db), &Uninterrupted)
+            });
+        }
         ("original", [prefix, from, count]) => {
             let recorded = original::record(db, prefix, number(from), number(count));
             return recorded.map_err(|error| Error::InvalidArgument(error.to_string()));
@@ -114,11 +121,8 @@ fn run_on(store: &Store, db: &str, words: &[&str]) -> Result<(), Error> {
         ("lookup", [prefix, from, count]) => lookup(store, prefix, number(from), number(count)),
         ("churn", [rows]) => churn(store, number(rows)),
         ("change", [rows, point]) => change(store, number(rows), point.parse().unwrap_or(-1)),
-        ("break", [count]) => (0..number(count)).try_for_each(|_| {
-            std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
-            tirastore::store::break_lock(&options(db), &Uninterrupted)
-        }),
         ("check", []) => check(store),
+        ("restore", [backup]) => store.restore(backup.as_ref(), &Uninterrupted),
         ("seal", []) => store.seal(&Uninterrupted).map(|_| ()),
         ("work", [prefix, seed, count]) => work(store, prefix, number(seed), number(count)),
         ("enter", [count]) => enter(&place(db), number(count)),
