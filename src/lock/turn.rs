@@ -155,8 +155,8 @@ impl<'a> Turn<'a> {
         self.revoke()?;
         let path = &self.place.db_path;
         let Count { fence, .. } = lock(&self.held).count();
-        // A taker opens by path even under an equal number: a dead predecessor may have given its copy the name
-        // without living to raise the number.
+        // A taker opens by path even under an equal number: a dead predecessor may have given another file the name
+        // without living to raise the number. (With D the fence opens by path in any case: this is for a restore.)
         let kept = if self.taken_over && !mutation::off("taker-reopens") {
             None
         } else {
@@ -230,7 +230,7 @@ impl<'a> Turn<'a> {
                 None
             }
         };
-        // Raised in either case: connections that others keep may be of either file.
+        // Raised in either case: connections that others keep may be of either file. Their inodes tell it, too.
         let count = lock(&self.held).count();
         let count = if mutation::off("raise-fence-number") { count } else { count.next_fence() };
         let half_written = lock(&self.held).flags().half_written;
