@@ -110,9 +110,10 @@ impl<'a> Turn<'a> {
     }
 
     /// Replaces the database by the one at `backup`, as a fence would replace it by its copy.
-    pub(super) fn restore(mut self, backup: &std::path::Path) -> Result<()> {
+    pub(super) fn restore(mut self, backup: &std::path::Path, wait: &Wait<'_>) -> Result<()> {
         let outcome = self.revoke().and_then(|()| {
-            match self.replace_files(Source::File(backup))? {
+            let journal_first = !self.settle(wait)?;
+            match self.replace_files(Source::File { backup, journal_first })? {
                 Fenced::Replaced(..) => {}
                 Fenced::Refused(why) => {
                     let path = self.place.db_path.clone();
@@ -125,6 +126,23 @@ impl<'a> Turn<'a> {
             Ok(())
         });
         self.release(outcome)
+    }
+
+    /// Rolls back what a dead writer left. Beside a backup its journal would be rolled back into that, if this process
+    /// died before it had replaced the journal, too. `false` where SQLite cannot.
+    fn settle(&mut self, wait: &Wait<'_>) -> Result<bool> {
+        let settled = lock(&self.held).flags().none() && !journal::is_hot(&self.place.db_path);
+        if settled || mutation::off("settle-before-restore") {
+            return Ok(true);
+        }
+        let prepared = self.prepare(Access::Read, wait);
+        let ended = self.connected.take().is_none_or(|connected| connected.guard.end());
+        match prepared {
+            Ok(()) => Ok(ended),
+            // Damaged, which is why it is replaced.
+            Err(Error::Sqlite { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The last tenure of the token lock: leaves the store whole and open to the other protocol.

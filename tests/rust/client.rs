@@ -9,7 +9,7 @@
 //! client DB churn ROWS                         for ever: gives all of ROWS records one new value, in one transaction
 //! client DB change ROWS POINT                  gives them the value 2, and stops itself within the transaction
 //! client DB break COUNT                        takes the lock by force, so often
-//! client DB restore BACKUP
+//! client DB restore BACKUP                    "open", then waits for `CLIENT_GO`, if there is one
 //! client DB seal | unseal | recover
 //! client DB work PREFIX SEED COUNT             records, overwrites, lookups and long batches, COUNT in all
 //! client DB enter COUNT                        as many tenures, most of which only look
@@ -122,7 +122,11 @@ fn run_on(store: &Store, db: &str, words: &[&str]) -> Result<(), Error> {
         ("churn", [rows]) => churn(store, number(rows)),
         ("change", [rows, point]) => change(store, number(rows), point.parse().unwrap_or(-1)),
         ("check", []) => check(store),
-        ("restore", [backup]) => store.restore(backup.as_ref(), &Uninterrupted),
+        ("restore", [backup]) => {
+            say("open");
+            wait_for_go();
+            store.restore(backup.as_ref(), &Uninterrupted)
+        }
         ("seal", []) => store.seal(&Uninterrupted).map(|_| ()),
         ("work", [prefix, seed, count]) => work(store, prefix, number(seed), number(count)),
         ("enter", [count]) => enter(&place(db), number(count)),
@@ -214,18 +218,23 @@ fn record(
 /// Makes a call that failed once more, if that is asked for.
 fn insist<T>(call: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
     match (call(), env::var_os("CLIENT_GO")) {
-        (Err(error), Some(go)) => {
+        (Err(error), Some(_)) => {
             say(&format!("refused {error}"));
-            // Bounded, should its test have ended.
-            for _ in 0..2000 {
-                if std::path::Path::new(&go).exists() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            wait_for_go();
             call()
         }
         (outcome, _) => outcome,
+    }
+}
+
+/// Waits for the file that it is told to wait for. Bounded, should its test have ended.
+fn wait_for_go() {
+    let Some(go) = env::var_os("CLIENT_GO") else { return };
+    for _ in 0..2000 {
+        if std::path::Path::new(&go).exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
