@@ -137,7 +137,7 @@ pub fn restore(place: &Place, backup: &std::path::Path, interrupt: &dyn Interrup
     let mut wait = Wait::begin(Patience { timeout: place.lock_timeout, interrupt });
     let _closed = pass_gate(place, &mut wait)?;
     let held = match enter(place, &mut wait)? {
-        Entered::Token(turn) => return turn.restore(backup),
+        Entered::Token(turn) => return turn.restore(backup, &wait),
         Entered::Caller => return birth::replace(&place.db_path, backup),
         Entered::HardLink(held) => held,
     };

@@ -144,9 +144,10 @@ impl<'a> Turn<'a> {
     }
 
     /// Replaces the database by the one at `backup`, as a fence would replace it by its copy.
-    pub(super) fn restore(mut self, backup: &std::path::Path) -> Result<()> {
+    pub(super) fn restore(mut self, backup: &std::path::Path, wait: &Wait<'_>) -> Result<()> {
         let outcome = self.revoke().and_then(|()| {
-            match self.replace_files(Source::File(backup))? {
+            let journal_first = !self.settle(wait)?;
+            match self.replace_files(Source::File { backup, journal_first })? {
                 Fenced::Replaced(..) => {}
                 Fenced::Refused(why) => {
                     let path = self.place.db_path.clone();
@@ -159,6 +160,23 @@ impl<'a> Turn<'a> {
             Ok(())
         });
         self.release(outcome)
+    }
+
+    /// Rolls back what a dead writer left. Beside a backup its journal would be rolled back into that, if this process
+    /// died before it had replaced the journal, too. `false` where SQLite cannot.
+    fn settle(&mut self, wait: &Wait<'_>) -> Result<bool> {
+        let settled = lock(&self.held).flags().none() && !journal::is_hot(&self.place.db_path);
+        if settled || mutation::off("settle-before-restore") {
+            return Ok(true);
+        }
+        let prepared = self.prepare(Access::Read, wait);
+        let ended = self.connected.take().is_none_or(|connected| connected.guard.end());
+        match prepared {
+            Ok(()) => Ok(ended),
+            // Damaged, which is why it is replaced.
+            Err(Error::Sqlite { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The last tenure of the token lock: leaves the store whole and open to the other protocol.
@@ -189,8 +207,8 @@ impl<'a> Turn<'a> {
         self.revoke()?;
         let path = &self.place.db_path;
         let Count { fence, .. } = lock(&self.held).count();
-        // A taker opens by path even under an equal number: a dead predecessor may have given its copy the name
-        // without living to raise the number.
+        // A taker opens by path even under an equal number: a dead predecessor may have given another file the name
+        // without living to raise the number. (With D the fence opens by path in any case: this is for a restore.)
         let kept = if self.taken_over && !mutation::off("taker-reopens") {
             None
         } else {
@@ -264,7 +282,7 @@ impl<'a> Turn<'a> {
                 None
             }
         };
-        // Raised in either case: connections that others keep may be of either file.
+        // Raised in either case: connections that others keep may be of either file. Their inodes tell it, too.
         let count = lock(&self.held).count();
         let count = if mutation::off("raise-fence-number") { count } else { count.next_fence() };
         let half_written = lock(&self.held).flags().half_written;

@@ -30,7 +30,11 @@ pub(crate) enum Source<'a> {
     /// The database itself, its journal rolled back.
     Live,
     /// A complete database: a backup.
-    File(&'a Path),
+    File {
+        backup: &'a Path,
+        /// The journal at the path is hot and cannot be rolled back: it must not come to stand beside the backup.
+        journal_first: bool,
+    },
 }
 
 /// What came of it.
@@ -128,7 +132,7 @@ impl Copies {
         let like = fs::metadata(path).map_err(Error::io(path, "looking at"))?;
         match source {
             Source::Live => self.copy_live(path, &like, keep)?,
-            Source::File(backup) => {
+            Source::File { backup, .. } => {
                 let from = File::open(backup).map_err(Error::io(backup, "opening"))?;
                 copy(&from, &create(&self.database, &like)?, &self.database, keep)?;
             }
@@ -147,7 +151,7 @@ impl Copies {
         keep()?;
         let mut swaps =
             [(&self.database, path.to_path_buf(), &database), (&self.journal, journal_path(path), &journal)];
-        if mutation::off("database-first") {
+        if mutation::off("database-first") || matches!(source, Source::File { journal_first: true, .. }) {
             swaps.reverse();
         }
         for (from, to, file) in swaps {
@@ -168,9 +172,11 @@ impl Copies {
             let before = Moment::of(path, &database, journal.as_ref())?;
             copy(&database, &create(&self.database, like)?, &self.database, keep)?;
             if let Some(journal) = &journal {
+                mutation::reached("journal-copy");
                 let target = journal_path(&self.database);
                 copy(journal, &create(&target, like)?, &target, keep)?;
             }
+            // Changed by a holder whose lease is not over: its lock was broken by force.
             if Moment::of(path, &database, journal.as_ref())? == before || mutation::off("validate-copy") {
                 return Ok(());
             }

@@ -9,6 +9,7 @@
 //! client DB churn ROWS                         for ever: gives all of ROWS records one new value, in one transaction
 //! client DB change ROWS POINT                  gives them the value 2, and stops itself within the transaction
 //! client DB break COUNT                        takes the lock by force, so often
+//! client DB restore BACKUP                    "open", then waits for `CLIENT_GO`, if there is one
 //! client DB seal | unseal | recover
 //! client DB work PREFIX SEED COUNT             records, overwrites, lookups and long batches, COUNT in all
 //! client DB enter COUNT                        as many tenures, most of which only look
@@ -85,6 +86,12 @@ fn run(words: &[&str]) -> Result<(), Error> {
     let [db, command, rest @ ..] = words else { return Err(usage()) };
     match (*command, rest) {
         ("recover", _) => return Store::open(options(db), &Uninterrupted).map(|_| ()),
+        ("break", [count]) => {
+            return (0..number(count)).try_for_each(|_| {
+                std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
+                tirastore::store::break_lock(&options(db), &Uninterrupted)
+            });
+        }
         ("original", [prefix, from, count]) => {
             let recorded = original::record(db, prefix, number(from), number(count));
             return recorded.map_err(|error| Error::InvalidArgument(error.to_string()));
@@ -115,11 +122,12 @@ fn run_on(store: &Store, db: &str, words: &[&str]) -> Result<(), Error> {
         ("lookup", [prefix, from, count]) => lookup(store, prefix, number(from), number(count)),
         ("churn", [rows]) => churn(store, number(rows)),
         ("change", [rows, point]) => change(store, number(rows), point.parse().unwrap_or(-1)),
-        ("break", [count]) => (0..number(count)).try_for_each(|_| {
-            std::thread::sleep(seconds("CLIENT_PAUSE", 0.0) / 1000);
-            tirastore::store::break_lock(&options(db), &Uninterrupted)
-        }),
         ("check", []) => check(store),
+        ("restore", [backup]) => {
+            say("open");
+            wait_for_go();
+            store.restore(backup.as_ref(), &Uninterrupted)
+        }
         ("seal", []) => store.seal(&Uninterrupted).map(|_| ()),
         ("work", [prefix, seed, count]) => work(store, prefix, number(seed), number(count)),
         ("enter", [count]) => enter(&place(db), number(count)),
@@ -211,18 +219,23 @@ fn record(
 /// Makes a call that failed once more, if that is asked for.
 fn insist<T>(call: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
     match (call(), env::var_os("CLIENT_GO")) {
-        (Err(error), Some(go)) => {
+        (Err(error), Some(_)) => {
             say(&format!("refused {error}"));
-            // Bounded, should its test have ended.
-            for _ in 0..2000 {
-                if std::path::Path::new(&go).exists() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            wait_for_go();
             call()
         }
         (outcome, _) => outcome,
+    }
+}
+
+/// Waits for the file that it is told to wait for. Bounded, should its test have ended.
+fn wait_for_go() {
+    let Some(go) = env::var_os("CLIENT_GO") else { return };
+    for _ in 0..2000 {
+        if std::path::Path::new(&go).exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
