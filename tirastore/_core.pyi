@@ -86,6 +86,7 @@ class Store:
         read_only: bool,
         share: bool | None,
         dialects: list[str] | tuple[str, ...],
+        memory_cache_mb: float,
         locked_by_caller: bool,
     ) -> Store: ...
     @property

@@ -66,6 +66,9 @@ class TiraStore(Maintained):
         unless it is a home or another user's; ``False``: nobody (0600, 0700).
     dialects : sequence of str
         Dialects of schedules that may be recorded, see :func:`~tirastore.schedule_dialect`.
+    memory_cache_mb : float
+        Megabytes of memory for records that were looked up, in this process; 0 = none. It is never
+        stale: what others overwrite or delete is seen by the next lookup.
 
     Raises
     ------
@@ -112,6 +115,7 @@ class TiraStore(Maintained):
         read_only: bool = False,
         share: bool | None = None,
         dialects: Iterable[str] = ("tiralib",),
+        memory_cache_mb: float = 64.0,
     ) -> None:
         if isinstance(dialects, str):
             raise TypeError(f"dialects must be a sequence of names, got the string {dialects!r}")
@@ -126,6 +130,7 @@ class TiraStore(Maintained):
             "read_only": read_only,
             "share": share,
             "dialects": tuple(dialects),
+            "memory_cache_mb": float(memory_cache_mb),
         }
         path = Path(db_path).expanduser()
         self._core = _core.Store(path, locked_by_caller=False, **arguments)

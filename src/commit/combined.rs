@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::CommitCounts;
 use super::applied::{self, Known};
 use super::batch::Batch;
-use super::queue::{Fate, LARGEST_POST, Queue};
+use super::queue::{Fate, LARGEST_POST, Post, Queue};
 use super::threads::Waiting;
 use super::transaction::in_transaction;
 use crate::error::{Error, Result};
@@ -151,7 +151,7 @@ impl Drop for Request<'_> {
 struct Combined {
     mine: usize,
     threads: Vec<(Arc<Waiting>, Option<usize>)>,
-    posts: Vec<(Batch, Option<i64>)>,
+    posts: Vec<(Post, Option<i64>)>,
 }
 
 impl Combined {
@@ -170,7 +170,7 @@ impl Combined {
         Self {
             mine: 0,
             threads: threads.into_iter().map(|waiting| (waiting, None)).collect(),
-            posts: posts.into_iter().map(|batch| (batch, None)).collect(),
+            posts: posts.into_iter().map(|post| (post, None)).collect(),
         }
     }
 
@@ -183,8 +183,8 @@ impl Combined {
                 *answer = put_beside(connection, &waiting.batch, tenure, path)?
                     .and_then(|answer| usize::try_from(answer).ok());
             }
-            for (batch, answer) in &mut self.posts {
-                *answer = put_beside(connection, batch, tenure, path)?;
+            for (post, answer) in &mut self.posts {
+                *answer = put_beside(connection, &post.batch, tenure, path)?;
             }
             Ok(())
         })?;
@@ -203,9 +203,9 @@ impl Combined {
                 waiting.set_answer(*answer);
             }
         }
-        for (batch, answer) in &self.posts {
+        for (post, answer) in &self.posts {
             if let Some(answer) = answer {
-                request.queue.answer(&batch.id, *answer);
+                request.queue.answer(post, *answer);
             }
         }
     }

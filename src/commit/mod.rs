@@ -54,6 +54,11 @@ pub fn write<T: Answer>(
     done.ok_or_else(|| crate::Error::OutcomeUnknown { path: place.lock_path() })
 }
 
+/// Removes what processes of this node that have ended left in the queue of `place`.
+pub(crate) fn sweep(place: &Place) {
+    queue::Queue::of(place).sweep();
+}
+
 /// What batches went which way, since the store was opened.
 #[derive(Debug, Default)]
 pub struct CommitCounts {

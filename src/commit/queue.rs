@@ -1,9 +1,11 @@
 //! Posts of processes that wait, in the directory `q` beside the token.
 //!
 //! ```text
-//! <client>.<number>.new             asks
-//! <client>.<number>.ok.<answer>     was committed: renamed by the holder after it had released the token
+//! post_<host>_<process>_<client>.<number>.new             asks
+//! post_<host>_<process>_<client>.<number>.ok.<answer>     was committed: renamed by the holder after its release
 //! ```
+//!
+//! Host and process are for whoever sweeps what the dead have left.
 //!
 //! Nothing of this is needed for a batch to get into the store: whoever has posted one waits for the lock all the same,
 //! and commits it from memory if it is first. So a post that nobody can read, or whose answer is lost, costs time only.
@@ -18,7 +20,10 @@ use super::applied::BatchId;
 use super::batch::Batch;
 use super::post;
 use crate::lock::Place;
+use crate::scratch;
 
+const NEW: &str = ".new";
+const ANSWERED: &str = ".ok.";
 /// A bigger batch takes a tenure of its own.
 pub(super) const LARGEST_POST: usize = 1 << 20;
 /// Posts that one tenure commits at most, and their bytes.
@@ -33,6 +38,12 @@ pub(super) struct Queue {
     shared: bool,
 }
 
+/// A batch of another process.
+pub(super) struct Post {
+    stem: String,
+    pub(super) batch: Batch,
+}
+
 /// What became of a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -44,6 +55,11 @@ pub(super) enum Fate {
 }
 
 impl Queue {
+    /// Removes what processes of this node that have ended left in the queue.
+    pub(super) fn sweep(&self) {
+        scratch::sweep(&self.directory);
+    }
+
     pub(super) fn of(place: &Place) -> Self {
         let directory = place.directory();
         Self { directory: directory.queue(), shared: directory.shared }
@@ -51,7 +67,7 @@ impl Queue {
 
     /// Asks whoever holds the lock to commit `batch`. `false` if that is not possible.
     pub(super) fn post(&self, batch: &Batch) -> bool {
-        let path = self.directory.join(format!("{}.new", batch.id));
+        let path = self.path(&stem(&batch.id), NEW);
         let put = || {
             let mut file = File::create_new(&path)?;
             if self.shared {
@@ -69,11 +85,12 @@ impl Queue {
 
     /// What became of the post of `id`. An answer is taken away.
     pub(super) fn fate(&self, id: &BatchId) -> Fate {
-        match fs::symlink_metadata(self.directory.join(format!("{id}.new"))) {
+        let stem = stem(id);
+        match fs::symlink_metadata(self.path(&stem, NEW)) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             _ => return Fate::Waits,
         }
-        let prefix = format!("{id}.ok.");
+        let prefix = format!("{stem}{ANSWERED}");
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let answer = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse().ok());
@@ -87,36 +104,33 @@ impl Queue {
 
     /// Takes a post back, or its answer. Whoever has read it may commit it all the same.
     pub(super) fn withdraw(&self, id: &BatchId) {
-        if fs::remove_file(self.directory.join(format!("{id}.new"))).is_err() {
+        if fs::remove_file(self.path(&stem(id), NEW)).is_err() {
             let _ = self.fate(id);
         }
     }
 
     /// The posts of all but `mine`, older ones of a client first.
-    pub(super) fn posts(&self, mine: &BatchId) -> Vec<Batch> {
-        let (mut ids, mut others) = (Vec::new(), Vec::new());
+    pub(super) fn posts(&self, mine: &BatchId) -> Vec<Post> {
+        let (mut asked, mut others) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let id = name.to_str().and_then(|name| BatchId::parse(name.strip_suffix(".new")?));
-            match id {
-                Some(id) if id != *mine => ids.push((id, entry.path())),
+            let stem = name.to_str().and_then(|name| name.strip_suffix(NEW));
+            match stem.and_then(|stem| Some((BatchId::parse(stem.rsplit('_').next()?)?, stem.to_owned()))) {
+                Some((id, stem)) if id != *mine => asked.push((id, stem)),
                 Some(_) => {}
                 None => others.push(entry.path()),
             }
         }
         self.remove_forgotten(&others);
-        ids.sort();
-        ids.truncate(MOST_POSTS);
+        asked.sort();
+        asked.truncate(MOST_POSTS);
         let (mut bytes, mut posts, mut unread) = (0, Vec::new(), Vec::new());
-        for (id, path) in ids {
-            match read(&path) {
-                Some(contents) => {
-                    bytes += contents.len() as u64;
-                    match post::decode(id, &contents) {
-                        Some(batch) => posts.push(batch),
-                        None => unread.push(path),
-                    }
-                }
+        for (id, stem) in asked {
+            let path = self.path(&stem, NEW);
+            let contents = read(&path).unwrap_or_default();
+            bytes += contents.len() as u64;
+            match post::decode(id, &contents) {
+                Some(batch) => posts.push(Post { stem, batch }),
                 None => unread.push(path),
             }
             if bytes > MOST_BYTES {
@@ -128,9 +142,13 @@ impl Queue {
     }
 
     /// Tells the owner of a post that it was committed. A reply that is lost here does not matter.
-    pub(super) fn answer(&self, id: &BatchId, answer: i64) {
-        let (from, to) = (format!("{id}.new"), format!("{id}.ok.{answer}"));
-        let _ = fs::rename(self.directory.join(from), self.directory.join(to));
+    pub(super) fn answer(&self, post: &Post, answer: i64) {
+        let answered = self.path(&post.stem, &format!("{ANSWERED}{answer}"));
+        let _ = fs::rename(self.path(&post.stem, NEW), answered);
+    }
+
+    fn path(&self, stem: &str, ending: &str) -> PathBuf {
+        self.directory.join(format!("{stem}{ending}"))
     }
 
     fn remove_forgotten(&self, paths: &[PathBuf]) {
@@ -141,6 +159,11 @@ impl Queue {
             }
         }
     }
+}
+
+/// What the names of this process's files for `id` begin with.
+fn stem(id: &BatchId) -> String {
+    format!("{}{id}", scratch::post_prefix())
 }
 
 /// The contents of a file that is small enough to be a post.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use rusqlite::Connection;
 
 use super::place::Place;
+use super::sequence::Sequence;
 use crate::error::Result;
 use crate::mutation;
 use crate::storage::guarded;
@@ -16,13 +17,21 @@ use crate::storage::vfs::guard::Guard;
 pub(crate) struct Connected {
     pub(crate) connection: Connection,
     pub(crate) guard: Arc<Guard>,
+    /// The token's name of the last read without the lock that was accepted.
+    pub(crate) seen: Option<Arc<Sequence>>,
     fence: u64,
     owner: u32,
 }
 
 impl Connected {
     pub(crate) fn new(connection: Connection, guard: Arc<Guard>, fence: u64) -> Self {
-        Self { connection, guard, fence, owner: process::id() }
+        Self { connection, guard, seen: None, fence, owner: process::id() }
+    }
+
+    /// Are its files those that stand at the path under this fence number? Of another number they were replaced: what
+    /// it would write, nobody would read.
+    pub(crate) fn is_current(&self, fence: u64) -> bool {
+        (self.fence == fence && !self.guard.has_moved()) || mutation::off("fence-number")
     }
 
     /// A connection that only reads, without a tenure.
@@ -41,9 +50,17 @@ pub(crate) struct Kept(Mutex<Vec<Connected>>);
 
 impl Kept {
     /// A kept connection, if there is one of the database file that has this fence number.
-    ///
-    /// One of another number has files that were replaced: what it would write, nobody would read.
     pub(crate) fn take(&self, fence: u64) -> Option<Connected> {
+        self.take_if(|connected| connected.is_current(fence))
+    }
+
+    /// Any kept connection.
+    pub(crate) fn take_any(&self) -> Option<Connected> {
+        self.take_if(|_| true)
+    }
+
+    /// The last one that was kept and is `wanted`; those that are not are closed.
+    fn take_if(&self, wanted: impl Fn(&Connected) -> bool) -> Option<Connected> {
         // A fork may have caught the lock; the child opens its own connection.
         let mut kept = self.0.try_lock().ok()?;
         while let Some(connected) = kept.pop() {
@@ -52,8 +69,7 @@ impl Kept {
                 mem::forget(connected);
                 continue;
             }
-            let current = connected.fence == fence && !connected.guard.has_moved();
-            if current || mutation::off("fence-number") {
+            if wanted(&connected) {
                 return Some(connected);
             }
         }

@@ -41,6 +41,11 @@ impl Sequence {
         }))
     }
 
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self { name: "f.1.1".to_owned(), fence: 1, quiet: true }
+    }
+
     /// Has the token had this name ever since?
     ///
     /// # Errors

@@ -147,6 +147,8 @@ impl<'a> Turn<'a> {
     pub(super) fn restore(mut self, backup: &std::path::Path, wait: &Wait<'_>) -> Result<()> {
         let outcome = self.revoke().and_then(|()| {
             let journal_first = !self.settle(wait)?;
+            // Under the same name readers would believe that nothing has changed.
+            self.renew_writing(true)?;
             match self.replace_files(Source::File { backup, journal_first })? {
                 Fenced::Replaced(..) => {}
                 Fenced::Refused(why) => {

@@ -139,6 +139,14 @@ pub(super) fn seconds(name: &str, value: f64) -> Result<Duration> {
     })
 }
 
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked; more than there is means all
+pub(super) fn megabytes(name: &str, value: f64) -> Result<usize> {
+    if value >= 0.0 {
+        return Ok((value * 1e6) as usize);
+    }
+    Err(Error::InvalidArgument(format!("{name} must be a number of megabytes, 0 or more, got {value}")))
+}
+
 pub(super) fn dialect(name: &str) -> Result<Dialect> {
     Dialect::from_name(name).ok_or_else(|| {
         Error::InvalidArgument(format!(

@@ -4,6 +4,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::error::Result;
+use crate::measurement::Outcome;
+use crate::reads::Hit;
 use crate::storage::programs::Program;
 use crate::storage::records::{Record, RecordOfProgram};
 use crate::storage::verify::Report;
@@ -28,7 +30,16 @@ pub(super) fn verified(report: Report) -> Verified {
 
 pub(super) fn found(record: Record) -> Result<Found> {
     let outcome = record.outcome()?;
-    Ok((
+    Ok(fields(record, outcome))
+}
+
+/// The fields of what a lookup found.
+pub(super) fn hit(hit: &Hit) -> Found {
+    fields(hit.record.clone(), hit.outcome.clone())
+}
+
+fn fields(record: Record, outcome: Outcome) -> Found {
+    (
         outcome.is_legal,
         outcome.execution_times,
         record.schedule,
@@ -37,7 +48,7 @@ pub(super) fn found(record: Record) -> Result<Found> {
         record.creation_date,
         record.update_date,
         record.source_project,
-    ))
+    )
 }
 
 pub(super) fn program_fields(program: Program) -> ProgramFields {

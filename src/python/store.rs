@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyList};
 use super::blocking::blocking;
 use super::convert::{self, borrow, dialect, field, in_batch, not_text, schedule_entry, seconds};
 use super::locking::lock_info_dict;
-use super::rows::{Damaged, Found, ProgramFields, Verified, found, program_fields, row_dict, verified};
+use super::rows::{Damaged, Found, ProgramFields, Verified, found, hit, program_fields, row_dict, verified};
 use crate::error::{Error, Result};
 use crate::measurement::Measurement;
 use crate::storage::export::Format;
@@ -28,7 +28,7 @@ impl Store {
     #[new]
     #[pyo3(signature = (
         db_path, *, source_project, cpu_model, slurm_cpus, allow_cpu_mismatch, stale_lock_timeout, lock_timeout,
-        lock, read_only, share, dialects, locked_by_caller
+        lock, read_only, share, dialects, memory_cache_mb, locked_by_caller
     ))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, clippy::needless_pass_by_value)] // TiraStore's
     fn new(
@@ -44,6 +44,7 @@ impl Store {
         read_only: bool,
         share: Option<bool>,
         dialects: Vec<String>,
+        memory_cache_mb: f64,
         locked_by_caller: bool,
     ) -> PyResult<Self> {
         let protocol = match lock {
@@ -69,6 +70,7 @@ impl Store {
             dialects: dialects.iter().map(|name| dialect(name)).collect::<Result<_>>()?,
             protocol,
             locked_by_caller,
+            memory_cache_bytes: convert::megabytes("memory_cache_mb", memory_cache_mb)?,
         };
         let core = blocking(py, |interrupt| Core::open(options, interrupt))?;
         Ok(Self { core })
@@ -109,7 +111,8 @@ impl Store {
     }
 
     fn lookup(&self, py: Python<'_>, source: &str, schedule: &str) -> PyResult<Option<Found>> {
-        blocking(py, |interrupt| self.core.lookup(source, schedule, interrupt)?.map(found).transpose())
+        let found = blocking(py, |interrupt| self.core.lookup(source, schedule, interrupt))?;
+        Ok(found.as_deref().map(hit))
     }
 
     fn contains(&self, py: Python<'_>, source: &str, schedule: &str) -> PyResult<bool> {
@@ -118,10 +121,8 @@ impl Store {
 
     #[allow(clippy::needless_pass_by_value)] // extracted by value
     fn lookup_many(&self, py: Python<'_>, pairs: Vec<(String, String)>) -> PyResult<Vec<Option<Found>>> {
-        blocking(py, |interrupt| {
-            let rows = self.core.lookup_many(&borrow(&pairs), interrupt)?;
-            rows.into_iter().map(|row| row.map(found).transpose()).collect()
-        })
+        let found = blocking(py, |interrupt| self.core.lookup_many(&borrow(&pairs), interrupt))?;
+        Ok(found.iter().map(|row| row.as_deref().map(hit)).collect())
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted by value

@@ -4,11 +4,13 @@
 //! from the middle of such a transaction would be believed ever after. So after every attempt that is not accepted the
 //! connection forgets all pages.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::hits::Stamp;
 use crate::clock;
 use crate::error::Result;
 use crate::lock::{Connected, Interrupt, Patience, Place, Sealed, Sequence, Wait};
@@ -22,22 +24,20 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(super) fn read<T>(
     place: &Place,
     interrupt: &dyn Interrupt,
-    mut work: impl FnMut(&Connection) -> Result<T>,
+    mut work: impl FnMut(&Connection, Stamp) -> Result<T>,
 ) -> Result<Option<T>> {
     let timeout = PATIENCE.min(place.lock_timeout);
     let mut wait = Wait::begin(Patience { timeout, interrupt });
     let began = clock::since_boot();
     loop {
-        match Sequence::look(place)? {
-            Sealed::No => return Ok(None),
-            Sealed::Yes(sequence) if sequence.quiet || mutation::off("token-sequence") => {
-                match attempt(place, &sequence, &mut work)? {
-                    Attempt::Accepted(outcome) => return outcome.map(Some),
-                    Attempt::NeedsRecovery => return Ok(None),
-                    Attempt::Rejected => {}
+        match ready(place)? {
+            Ready::Now(reader, sequence) => {
+                if let Some(outcome) = attempt(place, reader, sequence, &mut work)? {
+                    return outcome.map(Some);
                 }
             }
-            Sealed::Yes(_) | Sealed::Unseen => {}
+            Ready::NeedsTenure => return Ok(None),
+            Ready::Later => {}
         }
         if clock::since_boot().saturating_sub(began) > PATIENCE {
             return Ok(None);
@@ -46,38 +46,77 @@ pub(super) fn read<T>(
     }
 }
 
-enum Attempt<T> {
-    Accepted(Result<T>),
-    Rejected,
-    NeedsRecovery,
+enum Ready {
+    /// A connection over the file that belongs to the token's name, which says that nobody writes.
+    Now(Connected, Arc<Sequence>),
+    /// Somebody writes.
+    Later,
+    /// The store is not sealed, or has to be recovered.
+    NeedsTenure,
 }
 
+fn ready(place: &Place) -> Result<Ready> {
+    let kept = place.readers.take_any();
+    if let Some(reader) = &kept
+        && let Some(seen) = reader.seen.clone()
+        && seen.still_stands(place)?
+    {
+        return Ok(kept.map_or(Ready::Later, |reader| Ready::Now(reader, seen)));
+    }
+    let sequence = match Sequence::look(place)? {
+        Sealed::Yes(sequence) if sequence.quiet || mutation::off("token-sequence") => Arc::new(sequence),
+        Sealed::Yes(_) | Sealed::Unseen => {
+            if let Some(reader) = kept {
+                place.readers.put(reader);
+            }
+            return Ok(Ready::Later);
+        }
+        Sealed::No => return Ok(Ready::NeedsTenure),
+    };
+    if let Some(reader) = kept
+        && reader.is_current(sequence.fence)
+    {
+        return Ok(Ready::Now(reader, sequence));
+    }
+    // The name says that nobody writes. A hot journal all the same: the file server lost its latest renames.
+    if journal::is_hot(&place.db_path) {
+        return Ok(Ready::NeedsTenure);
+    }
+    Ok(Ready::Now(Connected::reader(place, sequence.fence)?, sequence))
+}
+
+/// One attempt; `None` if it is not accepted.
 fn attempt<T>(
     place: &Place,
-    sequence: &Sequence,
-    work: &mut impl FnMut(&Connection) -> Result<T>,
-) -> Result<Attempt<T>> {
-    let reader = match place.readers.take(sequence.fence) {
-        Some(reader) => reader,
-        // The name says that nobody writes. A hot journal all the same: the file server lost its latest renames.
-        None if journal::is_hot(&place.db_path) => return Ok(Attempt::NeedsRecovery),
-        None => Connected::reader(place, sequence.fence)?,
-    };
+    mut reader: Connected,
+    sequence: Arc<Sequence>,
+    work: &mut impl FnMut(&Connection, Stamp) -> Result<T>,
+) -> Result<Option<Result<T>>> {
+    if reader.seen.as_ref() != Some(&sequence) {
+        reader.guard.forget_size();
+    }
     let before = reader.guard.header();
-    let outcome = work(&reader.connection);
+    let stamp = Stamp {
+        file: reader.guard.identity(),
+        fence: sequence.fence,
+        epoch: before.as_ref().map_or(0, guarded::epoch),
+    };
+    let outcome = work(&reader.connection, stamp);
     let after = reader.guard.header();
     let same_header = matches!((before, after), (Ok(before), Ok(after)) if before == after);
     // The last look: what was read before it was true at one moment.
-    let accepted = same_header && (mutation::off("token-sequence") || sequence.still_stands(place)?);
-    if accepted {
+    if same_header && (mutation::off("token-sequence") || sequence.still_stands(place)?) {
         place.read_counts.accepted.fetch_add(1, Ordering::Relaxed);
+        place.hits.accept(stamp, &sequence);
+        reader.seen = Some(sequence);
         place.readers.put(reader);
-        return Ok(Attempt::Accepted(outcome));
+        return Ok(Some(outcome));
     }
     place.read_counts.rejected.fetch_add(1, Ordering::Relaxed);
     if !mutation::off("forget-rejected-pages") {
         guarded::forget_pages(&reader.connection);
     }
+    reader.seen = None;
     place.readers.put(reader);
-    Ok(Attempt::Rejected)
+    Ok(None)
 }

@@ -73,6 +73,12 @@ pub(crate) fn open_reader(path: &Path) -> Result<(Connection, Arc<Guard>)> {
     Ok((connection, guard))
 }
 
+/// The epoch in a database's first bytes: raised by what changes or removes records.
+pub(crate) fn epoch(header: &[u8; 100]) -> u32 {
+    // `user_version`.
+    u32::from_be_bytes([header[60], header[61], header[62], header[63]])
+}
+
 /// Makes a connection read all pages anew.
 pub(crate) fn forget_pages(connection: &Connection) {
     // SAFETY: the handle is that of an open connection, which this thread alone uses; the operation takes no argument.

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
-use super::{column, result_json};
+use super::{column, connection, result_json};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::identity::key;
@@ -13,7 +13,7 @@ use crate::measurement::Outcome;
 use crate::mutation;
 
 /// A stored measurement, undecoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
     /// SHA-256 of program hash and schedule, 64 hexadecimal digits.
     pub key: String,
@@ -206,12 +206,18 @@ pub fn put(
         source_project,
     ];
     match connection.prepare_cached(sql).and_then(|mut statement| statement.execute(values)) {
-        Ok(_) => Ok(true),
+        Ok(_) if sql == insert => Ok(true),
+        Ok(_) => raise_epoch(connection, path).map(|()| true),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             Err(Error::UnknownProgram(record.program_hash.to_owned()))
         }
         Err(error) => Err(Error::sqlite(path, "writing a record")(error)),
     }
+}
+
+/// What others remember of records may be gone.
+fn raise_epoch(connection: &Connection, path: &Path) -> Result<()> {
+    if mutation::off("raise-epoch") { Ok(()) } else { connection::raise_epoch(connection, path) }
 }
 
 /// Is there a record under `key`?
@@ -277,10 +283,13 @@ fn with_program(condition: &str) -> String {
 ///
 /// [`Error::Sqlite`].
 pub fn delete(connection: &Connection, path: &Path, key: &str) -> Result<bool> {
-    connection
+    let removed = connection
         .execute("DELETE FROM records WHERE key = ?1", [key])
-        .map(|removed| removed > 0)
-        .map_err(Error::sqlite(path, "deleting a record"))
+        .map_err(Error::sqlite(path, "deleting a record"))?;
+    if removed > 0 {
+        raise_epoch(connection, path)?;
+    }
+    Ok(removed > 0)
 }
 
 /// Number of records.

@@ -1,34 +1,45 @@
 //! Asking before measuring.
 
+use std::sync::Arc;
+
 use super::Store;
 use super::record::SourceHashes;
 use crate::error::Result;
 use crate::identity::{HexDigest, key, program};
 use crate::lock::Interrupt;
+use crate::reads::{self, Hit};
 use crate::storage::programs::{self, Program};
-use crate::storage::records::{self, Record, RecordOfProgram};
+use crate::storage::records::{self, RecordOfProgram};
 
 impl Store {
     /// The record of a schedule of a program.
-    pub fn lookup(&self, source: &str, schedule: &str, interrupt: &dyn Interrupt) -> Result<Option<Record>> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRecord`](crate::Error::CorruptRecord), and those of reading.
+    pub fn lookup(
+        &self,
+        source: &str,
+        schedule: &str,
+        interrupt: &dyn Interrupt,
+    ) -> Result<Option<Arc<Hit>>> {
+        self.check_open()?;
         let key = key_of(source, schedule);
-        self.read(interrupt, |snapshot| {
-            records::get(snapshot.connection(), &self.place.db_path, key.as_str())
-        })
+        Ok(reads::find(&self.place, self.read_mode, interrupt, &[key])?.pop().flatten())
     }
 
     /// The records of many (source, schedule) pairs, in their order, from one read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::lookup`].
     pub fn lookup_many(
         &self,
         pairs: &[(&str, &str)],
         interrupt: &dyn Interrupt,
-    ) -> Result<Vec<Option<Record>>> {
-        let keys = keys_of(pairs);
-        self.read(interrupt, |snapshot| {
-            keys.iter()
-                .map(|key| records::get(snapshot.connection(), &self.place.db_path, key.as_str()))
-                .collect()
-        })
+    ) -> Result<Vec<Option<Arc<Hit>>>> {
+        self.check_open()?;
+        reads::find(&self.place, self.read_mode, interrupt, &keys_of(pairs))
     }
 
     /// Is a schedule of a program recorded?

@@ -18,11 +18,11 @@ pub use copies::Exported;
 pub use open::{Options, Protocol};
 pub use sealing::{break_lock, lock_info, repair_lock};
 
-use crate::commit::{self, Answer};
+use crate::commit::{self, Answer, CommitCounts};
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
 use crate::lock::{Interrupt, Place, ReadCounts, Tenure};
-use crate::reads::{self, ReadMode, Snapshot};
+use crate::reads::{self, HitCounts, ReadMode, Snapshot};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
 
@@ -120,6 +120,18 @@ impl Store {
     #[must_use]
     pub fn read_counts(&self) -> &ReadCounts {
         &self.place.read_counts
+    }
+
+    /// How this store's batches went so far.
+    #[must_use]
+    pub fn commit_counts(&self) -> &CommitCounts {
+        &self.place.commit_counts
+    }
+
+    /// How often lookups were answered from memory, and what that takes.
+    #[must_use]
+    pub fn hit_counts(&self) -> HitCounts {
+        self.place.hits.counts()
     }
 
     /// May records be written?

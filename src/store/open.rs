@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::Store;
+use crate::commit;
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
 use crate::lock::{self, HardLink, Interrupt, Locking, Place};
@@ -44,6 +45,8 @@ pub struct Options {
     pub protocol: Protocol,
     /// The caller holds the lock: take none.
     pub locked_by_caller: bool,
+    /// Bytes of records that are remembered in memory, about; 0 = none.
+    pub memory_cache_bytes: usize,
 }
 
 /// How a store is locked. What stands on the disk decides; this says what the caller expects there.
@@ -69,6 +72,7 @@ impl Options {
             allow_cpu_mismatch: false,
             stale_lock_timeout: Duration::from_secs(600),
             lock_timeout: Duration::from_secs(600),
+            memory_cache_bytes: 64 << 20,
             read_only: false,
             sharing: Sharing::NewOnly,
             dialects: vec![Dialect::Tiralib],
@@ -99,6 +103,9 @@ impl Store {
             scratch::sweep(parent(&db_path));
         }
         let place = place_of(&options)?;
+        if !options.locked_by_caller {
+            commit::sweep(&place);
+        }
         check_protocol(&place, options.protocol)?;
         // A tenure of the token opens the file for writing, because it may have to recover it.
         let may_not_open = lock::is_sealed(&place) && is_refused(&db_path);
@@ -228,7 +235,8 @@ pub(super) fn place_of(options: &Options) -> Result<Place> {
         })
     };
     let coherent = filesystem::coherence(&db_path).coherent;
-    Ok(Place::new(db_path, locking, options.lock_timeout, coherent))
+    let place = Place::new(db_path, locking, options.lock_timeout, coherent);
+    Ok(place.remembering(options.memory_cache_bytes))
 }
 
 struct StoredMachine {

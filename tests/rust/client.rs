@@ -292,8 +292,7 @@ fn work(store: &Store, prefix: &str, seed: u64, count: u64) -> Result<(), Error>
             _ if recorded > 0 => {
                 let number = chance.random_range(0..recorded);
                 let found = store.lookup(SOURCE, &schedule(prefix, number), &Uninterrupted)?;
-                let whole =
-                    found.is_some_and(|found| found.outcome().is_ok_and(|is| is == outcome(prefix, number)));
+                let whole = found.is_some_and(|found| found.outcome == outcome(prefix, number));
                 if !whole {
                     say(&format!("bad {prefix} {number}"));
                 }

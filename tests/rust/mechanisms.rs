@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tirastore::commit;
-use tirastore::lock::{self, HardLink, Locking, Patience, Place, Uninterrupted, lock_path};
+use tirastore::lock::{HardLink, Locking, Patience, Place, Uninterrupted, lock_path};
 use tirastore::measurement::{Measurement, Outcome};
 use tirastore::mutation;
 use tirastore::reads::{self, ReadMode};

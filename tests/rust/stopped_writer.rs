@@ -272,6 +272,8 @@ fn peek_beside_a_taker(step: usize, without: &str) -> Result<(), String> {
     let options = Options {
         allow_cpu_mismatch: true,
         lock_timeout: Duration::from_millis(150),
+        // What it reads, it reads from the file.
+        memory_cache_bytes: 0,
         ..Options::new(fleet.db())
     };
     let reader = Store::open(options, &Uninterrupted).expect("opened");

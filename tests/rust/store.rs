@@ -47,7 +47,7 @@ fn what_was_recorded_is_found_in_every_spelling() {
     assert!(store.record(&first, false, &Uninterrupted).expect("recorded"));
     assert!(!store.record(&first, false, &Uninterrupted).expect("there already"));
     let found = store.lookup("void  p( ) { } // same", "P(L0, comps=[\"c\"])", &Uninterrupted).expect("read");
-    assert_eq!(found.expect("found").outcome().expect("decoded"), first.outcome);
+    assert_eq!(found.expect("found").outcome, first.outcome);
     assert!(store.lookup("void p() {}", R, &Uninterrupted).expect("read").is_none());
     let pairs = [("void p() {}", R), ("void p() {}", P)];
     assert_eq!(store.contains_many(&pairs, &Uninterrupted).expect("read"), [false, true]);
@@ -88,7 +88,7 @@ fn other_dialects_are_recorded_only_where_the_store_was_opened_for_them() {
     let store = open(both);
     assert!(store.record(&theirs, false, &Uninterrupted).expect("recorded"));
     let found = store.lookup("void p() {}", &theirs.schedule, &Uninterrupted).expect("read").expect("found");
-    assert_eq!(found.schedule, theirs.schedule);
+    assert_eq!(found.record.schedule, theirs.schedule);
 }
 
 #[test]

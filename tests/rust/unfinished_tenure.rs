@@ -22,6 +22,8 @@ fn look_after_a_tenure_that_gave_up(without: &str) -> Result<(), String> {
     let options = Options {
         allow_cpu_mismatch: true,
         lock_timeout: Duration::from_millis(150),
+        // What it reads, it reads from the file.
+        memory_cache_bytes: 0,
         ..Options::new(fleet.db())
     };
     let reader = Store::open(options, &Uninterrupted).expect("opened");

@@ -8,6 +8,7 @@
 
 mod comments;
 mod includes;
+mod memo;
 
 use super::HexDigest;
 use super::text::{into_text, strip_whitespace_wtf8};
@@ -27,9 +28,15 @@ pub fn normalize_wtf8(source: &[u8]) -> Vec<u8> {
     strip_whitespace_wtf8(&source)
 }
 
-/// The SHA-256 of the normal form of `source`; this names a program in a store.
+/// The SHA-256 of the normal form of `source`; this names a program in a store. The last sources are remembered.
 #[must_use]
 pub fn hash(source: &str) -> HexDigest {
+    memo::remembered(source, computed_hash)
+}
+
+/// [`hash`], computed whether it is remembered or not.
+#[must_use]
+pub fn computed_hash(source: &str) -> HexDigest {
     HexDigest::of(&normalize_wtf8(source.as_bytes()))
 }
 

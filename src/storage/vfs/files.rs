@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use rusqlite::ffi;
@@ -198,7 +198,13 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _flags: c_int) -> c_int 
 unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, size: *mut ffi::sqlite3_int64) -> c_int {
     // SAFETY: an open file.
     let part = unsafe { part(file) };
-    match part.guard.touch(part.which, Touch::Read, |file| file.metadata().map(|metadata| metadata.size())) {
+    let asked = match part.which {
+        Which::Database => part.guard.size(),
+        Which::Journal => part
+            .guard
+            .touch(Which::Journal, Touch::Read, |file| file.metadata().map(|metadata| metadata.len())),
+    };
+    match asked {
         Ok(bytes) => {
             // SAFETY: SQLite passes a place for the answer.
             unsafe { *size = i64::try_from(bytes).unwrap_or(i64::MAX) };

@@ -29,12 +29,15 @@ pub(crate) struct Files {
 /// One connection's files, its tenure, and what went wrong.
 pub(crate) struct Guard {
     path: PathBuf,
+    identity: (u64, u64),
     state: Mutex<State>,
 }
 
 struct State {
     database: File,
     journal: Option<File>,
+    /// The database's size, for a reader who knows that nobody has written since it asked.
+    size: Option<u64>,
     /// A journal header was written by the running transaction, so that it may be written again.
     own_header: bool,
     cover: Option<Box<dyn Cover>>,
@@ -76,9 +79,17 @@ pub(super) enum Which {
 impl Guard {
     pub(crate) fn new(path: &Path, files: Files) -> Arc<Self> {
         let Files { database, journal } = files;
-        let state =
-            State { database, journal, own_header: false, cover: None, poisoned: false, failure: None };
-        Arc::new(Self { path: path.to_path_buf(), state: Mutex::new(state) })
+        let identity = database.metadata().map_or((0, 0), |metadata| identity_of(&metadata));
+        let state = State {
+            database,
+            journal,
+            size: None,
+            own_header: false,
+            cover: None,
+            poisoned: false,
+            failure: None,
+        };
+        Arc::new(Self { path: path.to_path_buf(), identity, state: Mutex::new(state) })
     }
 
     /// Never contended: a connection is used by one thread at a time.
@@ -131,14 +142,32 @@ impl Guard {
         Ok(header)
     }
 
+    /// Device and inode of the database file.
+    pub(crate) fn identity(&self) -> (u64, u64) {
+        self.identity
+    }
+
     /// Does the path lead to another file by now?
     pub(crate) fn has_moved(&self) -> bool {
-        if mutation::off("same-file") {
-            return false;
+        let there = std::fs::metadata(&self.path).map(|metadata| identity_of(&metadata));
+        there.ok() != Some(self.identity) && !mutation::off("same-file")
+    }
+
+    /// The size of the database file. Of a reader without the lock: as it was when it first asked.
+    pub(super) fn size(&self) -> Result<u64, Failure> {
+        let known = Some(&*self.state()).filter(|state| state.cover.is_none()).and_then(|state| state.size);
+        if let Some(size) = known {
+            return Ok(size);
         }
-        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-        let opened = self.state().database.metadata().map(identity).ok();
-        opened.is_none() || std::fs::metadata(&self.path).map(identity).ok() != opened
+        let size =
+            self.touch(Which::Database, Touch::Read, |file| file.metadata().map(|metadata| metadata.len()))?;
+        self.state().size = Some(size);
+        Ok(size)
+    }
+
+    /// Somebody may have written: the size is to be asked again.
+    pub(crate) fn forget_size(&self) {
+        self.state().size = None;
     }
 
     /// May a dead writer's journal be rolled back by this connection?
@@ -207,6 +236,10 @@ impl Guard {
         }
         self.touch(Which::Journal, Touch::Write, |file| write_at(file, bytes, offset))
     }
+}
+
+fn identity_of(metadata: &std::fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 impl State {
