@@ -16,7 +16,7 @@ use crate::{machine, mutation};
 /// Files that become a lock; the original's pattern, so that its leftovers are swept, too.
 const LOCKS: &str = ".lock";
 /// Batches that wait for whoever holds the lock.
-const POSTS: &str = "post";
+pub(crate) const BATCHES: &str = "batch";
 /// Files that become a store, a backup or an export.
 const COPIES: &str = ".tirastore";
 
@@ -30,9 +30,9 @@ pub(crate) fn copy_prefix() -> String {
     prefix(COPIES)
 }
 
-/// Beginning of the names of this process's posts.
-pub(crate) fn post_prefix() -> String {
-    prefix(POSTS)
+/// Beginning of the names of this process's batches that wait.
+pub(crate) fn batch_prefix() -> String {
+    prefix(BATCHES)
 }
 
 /// A new private file in `directory`, removed when dropped.
@@ -62,7 +62,7 @@ pub(crate) fn sweep(directory: &Path) {
         return;
     }
     let host = machine::hostname();
-    let prefixes = [LOCKS, COPIES, POSTS].map(|kind| format!("{kind}_{host}_"));
+    let prefixes = [LOCKS, COPIES, BATCHES].map(|kind| format!("{kind}_{host}_"));
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };

@@ -81,7 +81,6 @@ def test_a_lock_directory_is_open_to_those_to_whom_its_store_is(
         store.seal()
         lock = lock_of(store.db_path)
         assert oct(mode(lock)) == oct(0o777 if share is None else 0o700)
-        assert oct(mode(lock / "q")) == oct(0o777 if share is None else 0o700)
 
 
 def test_a_store_of_the_original_can_be_sealed(tmp_path: Path) -> None:

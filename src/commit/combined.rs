@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rand::RngExt;
 use rusqlite::Connection;
 
 use super::CommitCounts;
@@ -17,6 +18,9 @@ use super::transaction::in_transaction;
 use crate::error::{Error, Result};
 use crate::lock::{self, Access, Elsewhere, Inside, Interrupt, Place, Tenure};
 use crate::mutation;
+
+/// One in so many tenures looks for files that nobody has fetched.
+const HOUSEKEEPING: u32 = 100;
 
 /// Commits `batch`, or has it committed by whoever is inside. Answers how many rows were written.
 ///
@@ -67,8 +71,6 @@ struct Request<'a> {
     posted: Cell<bool>,
     /// It was somewhere where others may have committed it.
     may_be_known: Cell<bool>,
-    /// This thread had to wait: others may have had to, too.
-    has_waited: Cell<bool>,
     answer: Cell<Option<usize>>,
 }
 
@@ -81,7 +83,6 @@ impl<'a> Request<'a> {
             listed: Cell::new(false),
             posted: Cell::new(false),
             may_be_known: Cell::new(false),
-            has_waited: Cell::new(false),
             answer: Cell::new(None),
         }
     }
@@ -97,7 +98,6 @@ impl<'a> Request<'a> {
 
 impl Elsewhere for Request<'_> {
     fn is_done(&self, inside: Inside, _waited: Duration) -> Result<bool> {
-        self.has_waited.set(true);
         if !self.is_small() || mutation::off("combine") {
             return Ok(false);
         }
@@ -161,12 +161,11 @@ impl Combined {
         if tenure.was_taken_over() || mutation::off("combine") {
             return Self::default();
         }
+        if crate::random::rng().random_ratio(1, HOUSEKEEPING) {
+            request.queue.remove_forgotten(tenure.batches());
+        }
         let threads = request.place.threads.take_others(&request.waiting);
-        let posts = if request.has_waited.get() && tenure.has_token() {
-            request.queue.posts(&request.batch().id)
-        } else {
-            Vec::new()
-        };
+        let posts = request.queue.posts(tenure.batches(), &request.batch().id);
         Self {
             mine: 0,
             threads: threads.into_iter().map(|waiting| (waiting, None)).collect(),

@@ -1,8 +1,8 @@
-//! Posts of processes that wait, in the directory `q` beside the token.
+//! Posts of processes that wait: files beside the token, so that whoever looks at the token sees them.
 //!
 //! ```text
-//! post_<host>_<process>_<client>.<number>.new             asks
-//! post_<host>_<process>_<client>.<number>.ok.<answer>     was committed: renamed by the holder after its release
+//! batch_<host>_<process>_<client>.<number>.new             asks
+//! batch_<host>_<process>_<client>.<number>.ok.<answer>     was committed: renamed by the holder after its release
 //! ```
 //!
 //! Host and process are for whoever sweeps what the dead have left.
@@ -62,7 +62,7 @@ impl Queue {
 
     pub(super) fn of(place: &Place) -> Self {
         let directory = place.directory();
-        Self { directory: directory.queue(), shared: directory.shared }
+        Self { directory: directory.path, shared: directory.shared }
     }
 
     /// Asks whoever holds the lock to commit `batch`. `false` if that is not possible.
@@ -109,35 +109,29 @@ impl Queue {
         }
     }
 
-    /// The posts of all but `mine`, older ones of a client first.
-    pub(super) fn posts(&self, mine: &BatchId) -> Vec<Post> {
-        let (mut asked, mut others) = (Vec::new(), Vec::new());
-        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let stem = name.to_str().and_then(|name| name.strip_suffix(NEW));
-            match stem.and_then(|stem| Some((BatchId::parse(stem.rsplit('_').next()?)?, stem.to_owned()))) {
-                Some((id, stem)) if id != *mine => asked.push((id, stem)),
-                Some(_) => {}
-                None => others.push(entry.path()),
-            }
-        }
-        self.remove_forgotten(&others);
+    /// The posts among the files called `names`, but not `mine`; older ones of a client first.
+    pub(super) fn posts(&self, names: &[String], mine: &BatchId) -> Vec<Post> {
+        let mut asked: Vec<_> = names
+            .iter()
+            .filter_map(|name| {
+                let stem = name.strip_suffix(NEW)?;
+                Some((BatchId::parse(stem.rsplit('_').next()?)?, stem.to_owned()))
+            })
+            .filter(|(id, _)| id != mine)
+            .collect();
         asked.sort();
         asked.truncate(MOST_POSTS);
-        let (mut bytes, mut posts, mut unread) = (0, Vec::new(), Vec::new());
+        let (mut bytes, mut posts) = (0, Vec::new());
         for (id, stem) in asked {
-            let path = self.path(&stem, NEW);
-            let contents = read(&path).unwrap_or_default();
+            let contents = read(&self.path(&stem, NEW)).unwrap_or_default();
             bytes += contents.len() as u64;
-            match post::decode(id, &contents) {
-                Some(batch) => posts.push(Post { stem, batch }),
-                None => unread.push(path),
+            if let Some(batch) = post::decode(id, &contents) {
+                posts.push(Post { stem, batch });
             }
             if bytes > MOST_BYTES {
                 break;
             }
         }
-        self.remove_forgotten(&unread);
         posts
     }
 
@@ -151,10 +145,12 @@ impl Queue {
         self.directory.join(format!("{stem}{ending}"))
     }
 
-    fn remove_forgotten(&self, paths: &[PathBuf]) {
-        for path in paths {
-            let age = fs::symlink_metadata(path).ok().and_then(|file| file.modified().ok()?.elapsed().ok());
-            if age.is_some_and(|age| age > FORGOTTEN) && path.starts_with(&self.directory) {
+    /// Removes those of the files called `names` that nobody has fetched, or could read, for long.
+    pub(super) fn remove_forgotten(&self, names: &[String]) {
+        for name in names {
+            let path = self.directory.join(name);
+            let age = fs::symlink_metadata(&path).ok().and_then(|file| file.modified().ok()?.elapsed().ok());
+            if age.is_some_and(|age| age > FORGOTTEN) {
                 let _ = fs::remove_file(path);
             }
         }
@@ -163,7 +159,7 @@ impl Queue {
 
 /// What the names of this process's files for `id` begin with.
 fn stem(id: &BatchId) -> String {
-    format!("{}{id}", scratch::post_prefix())
+    format!("{}{id}", scratch::batch_prefix())
 }
 
 /// The contents of a file that is small enough to be a post.

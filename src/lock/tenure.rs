@@ -32,7 +32,7 @@ pub struct Tenure<'a> {
 /// What a tenure holds.
 pub(super) enum Hold<'a> {
     HardLink(&'a std::cell::RefCell<hardlink::Held>),
-    Token { held: &'a std::sync::Mutex<token::Held>, taken_over: bool },
+    Token { held: &'a std::sync::Mutex<token::Held>, taken_over: bool, batches: &'a [String] },
     Caller,
 }
 
@@ -61,6 +61,14 @@ impl Tenure<'_> {
         match self.hold {
             Hold::HardLink(held) => held.borrow().confirm(),
             Hold::Token { .. } | Hold::Caller => Ok(()),
+        }
+    }
+
+    /// Files of batches that stood beside the token when this tenure took it.
+    pub(crate) fn batches(&self) -> &[String] {
+        match self.hold {
+            Hold::Token { batches, .. } => batches,
+            Hold::HardLink(_) | Hold::Caller => &[],
         }
     }
 

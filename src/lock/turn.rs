@@ -31,6 +31,8 @@ pub(super) struct Turn<'a> {
     place: &'a Place,
     held: Arc<Mutex<Held>>,
     taken_over: bool,
+    /// Files of batches that stood beside the token.
+    batches: Vec<String>,
     /// This tenure has renewed the token with W after it opened its files: they belong to it, and it may write.
     writing: Arc<AtomicBool>,
     /// Pages may be half-written, or a writer is not fenced off: the token must not be released like that.
@@ -98,7 +100,7 @@ impl<'a> Turn<'a> {
         elsewhere: &dyn Elsewhere,
     ) -> Result<Began<'a>> {
         let directory = place.directory();
-        let Acquired { held, taken_over } =
+        let Acquired { held, taken_over, batches } =
             match (Request { directory: &directory, by_force, elsewhere }).acquire(wait)? {
                 Answer::Acquired(acquired) => *acquired,
                 Answer::Done => return Ok(Began::Done),
@@ -110,6 +112,7 @@ impl<'a> Turn<'a> {
             place,
             held: Arc::new(Mutex::new(held)),
             taken_over,
+            batches,
             writing: Arc::default(),
             unfinished,
             connected: None,
@@ -125,7 +128,7 @@ impl<'a> Turn<'a> {
     ) -> Result<T> {
         let outcome = self.prepare(access, wait).and_then(|()| {
             let connected = self.connected.as_ref().ok_or_else(|| self.lost())?;
-            let hold = Hold::Token { held: &self.held, taken_over: self.taken_over };
+            let hold = Hold::Token { held: &self.held, taken_over: self.taken_over, batches: &self.batches };
             work(&Tenure { connection: &connected.connection, hold })
         });
         self.leave(outcome)

@@ -18,8 +18,6 @@ use crate::storage::birth::sync_directory;
 
 /// The protocol that this version speaks.
 const VERSION: u64 = 1;
-/// Where batches wait for somebody who commits them.
-pub(super) const QUEUE: &str = "q";
 /// Longest takeover time: what a caller waits for a holder that is silent and on another node.
 const LONGEST_TAKEOVER: Duration = Duration::from_secs(30);
 /// Shorter than this, a busy machine's own pauses would look like a holder's death.
@@ -42,6 +40,8 @@ pub(crate) struct Scan {
     pub(crate) tokens: Vec<String>,
     /// Marks of waiters.
     pub(crate) marks: Vec<String>,
+    /// Files of batches that wait for whoever holds the token, or have waited.
+    pub(crate) batches: Vec<String>,
     /// A holder that is silent for this long is taken over.
     pub(crate) takeover: Duration,
     version: u64,
@@ -50,7 +50,13 @@ pub(crate) struct Scan {
 impl Scan {
     /// A look that saw nothing: the caller looks again.
     fn nothing() -> Self {
-        Self { tokens: Vec::new(), marks: Vec::new(), takeover: LONGEST_TAKEOVER, version: VERSION }
+        Self {
+            tokens: Vec::new(),
+            marks: Vec::new(),
+            batches: Vec::new(),
+            takeover: LONGEST_TAKEOVER,
+            version: VERSION,
+        }
     }
 
     /// The one token and its name, or what is wrong. A rename that is under way looks wrong, too.
@@ -83,6 +89,10 @@ impl Directory {
                 other => other.map_err(failed)?.file_name(),
             };
             let Some(name) = name.to_str() else { continue };
+            if name.starts_with(scratch::BATCHES) {
+                scan.batches.push(name.to_owned());
+                continue;
+            }
             match name.split_once('.') {
                 Some(("f" | "h", _)) if Token::is_one(name) => scan.tokens.push(name.to_owned()),
                 Some(("w", _)) => scan.marks.push(name.to_owned()),
@@ -151,18 +161,12 @@ impl Directory {
             fs::set_permissions(path, Permissions::from_mode(directories))
         };
         make(aside)?;
-        make(&aside.join(QUEUE))?;
         let takeover = stale_timeout.clamp(SHORTEST_TAKEOVER, LONGEST_TAKEOVER).as_secs_f64();
         for name in [token.to_string(), format!("p.{VERSION}"), format!("t.{takeover}")] {
             let file = File::create_new(aside.join(name))?;
             file.set_permissions(Permissions::from_mode(files))?;
         }
         File::open(aside)?.sync_all()
-    }
-
-    /// Where batches wait for somebody who commits them.
-    pub(crate) fn queue(&self) -> PathBuf {
-        self.path.join(QUEUE)
     }
 
     /// Puts a token where there is none: the last step of a repair.

@@ -41,6 +41,8 @@ pub(crate) struct Acquired {
     pub(crate) held: Held,
     /// It was taken from a holder that had not released it.
     pub(crate) taken_over: bool,
+    /// Files of batches that stood beside it.
+    pub(crate) batches: Vec<String>,
 }
 
 /// How a token is asked for.
@@ -169,7 +171,11 @@ impl Request<'_> {
         let count = seen.count().next_generation();
         let hold = Hold { count, beat: 0, flags, owner: Owner::me() };
         let won = self.directory.swap(name, &Token::Held(hold.clone()).to_string())?;
-        Ok(won.then(|| Acquired { held: Held::of(self.directory, hold, scan.takeover, began), taken_over }))
+        Ok(won.then(|| Acquired {
+            held: Held::of(self.directory, hold, scan.takeover, began),
+            taken_over,
+            batches: scan.batches.clone(),
+        }))
     }
 
     fn timed_out(&self, waited: Duration, hold: &Hold, takeover: Duration) -> Error {

@@ -175,8 +175,7 @@ impl Fleet {
             if tokens.len() != 1 || !tokens[0].starts_with("f.") {
                 left.push(format!("tokens {tokens:?}"));
             }
-            left.extend(rest.into_iter().filter(|name| name != "q" && !name.starts_with(['p', 't'])));
-            left.extend(names(&lock.join("q")));
+            left.extend(rest.into_iter().filter(|name| !name.starts_with(['p', 't'])));
         }
         left
     }
