@@ -91,6 +91,11 @@ impl<'a> Request<'a> {
         &self.waiting.batch
     }
 
+    /// The answer of a batch all of which is new.
+    fn all_rows(&self) -> i64 {
+        i64::try_from(self.batch().rows.len()).unwrap_or(i64::MAX)
+    }
+
     fn is_small(&self) -> bool {
         self.batch().size() <= LARGEST_POST
     }
@@ -115,7 +120,7 @@ impl Elsewhere for Request<'_> {
                     return Ok(false);
                 }
                 if self.posted.get() {
-                    match self.queue.fate(&self.batch().id) {
+                    match self.queue.fate(&self.batch().id, self.all_rows()) {
                         Fate::Waits => {}
                         Fate::Answered(answer) => {
                             self.posted.set(false);

@@ -19,10 +19,10 @@ use std::time::Duration;
 use super::applied::BatchId;
 use super::batch::Batch;
 use super::post;
-use crate::lock::Place;
+use crate::lock::{BATCH_WAITS, Place};
 use crate::scratch;
 
-const NEW: &str = ".new";
+const NEW: &str = BATCH_WAITS;
 const ANSWERED: &str = ".ok.";
 /// A bigger batch takes a tenure of its own.
 pub(super) const LARGEST_POST: usize = 1 << 20;
@@ -83,12 +83,15 @@ impl Queue {
         posted.is_ok()
     }
 
-    /// What became of the post of `id`. An answer is taken away.
-    pub(super) fn fate(&self, id: &BatchId) -> Fate {
+    /// What became of the post of `id`, whose answer is likely to be `guess`. An answer is taken away.
+    pub(super) fn fate(&self, id: &BatchId, guess: i64) -> Fate {
         let stem = stem(id);
         match fs::symlink_metadata(self.path(&stem, NEW)) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             _ => return Fate::Waits,
+        }
+        if fs::remove_file(self.path(&stem, &format!("{ANSWERED}{guess}"))).is_ok() {
+            return Fate::Answered(guess);
         }
         let prefix = format!("{stem}{ANSWERED}");
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
@@ -105,7 +108,7 @@ impl Queue {
     /// Takes a post back, or its answer. Whoever has read it may commit it all the same.
     pub(super) fn withdraw(&self, id: &BatchId) {
         if fs::remove_file(self.path(&stem(id), NEW)).is_err() {
-            let _ = self.fate(id);
+            let _ = self.fate(id, 0);
         }
     }
 

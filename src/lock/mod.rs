@@ -31,7 +31,7 @@ pub(crate) use sealing::{is_sealed, seal_new};
 pub(crate) use sequence::{Sealed, Sequence};
 pub use tenure::{Access, Tenure, read};
 pub(crate) use tenure::{locked, run};
-pub(crate) use token::my_random;
 pub use token::reread_token;
+pub(crate) use token::{BATCH_WAITS, my_random};
 pub(crate) use wait::Wait;
 pub use wait::{Interrupt, Patience, Uninterrupted};

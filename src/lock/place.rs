@@ -87,7 +87,7 @@ impl Place {
             Locking::Here(lock) => lock.mode & 0o066 != 0,
             Locking::HeldByCaller => true,
         };
-        Directory { path: self.lock_path(), shared }
+        Directory { path: self.lock_path(), shared, coherent: self.coherent }
     }
 }
 

@@ -51,6 +51,11 @@ impl<T: PartialEq> Watch<T> {
             .is_some_and(|seen| seen.last.saturating_sub(seen.first) >= self.timeout.mul_f64(0.75))
     }
 
+    /// For how long the lock has been unchanged, as far as this observer knows.
+    pub(crate) fn age(&self, now: Duration) -> Duration {
+        self.seen.as_ref().map_or(Duration::ZERO, |seen| now.saturating_sub(seen.first))
+    }
+
     /// Notes that no lock was seen.
     pub(crate) fn forget(&mut self) {
         self.seen = None;

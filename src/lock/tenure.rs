@@ -114,6 +114,10 @@ pub(crate) fn run<T>(
     mut work: impl FnMut(&Tenure<'_>, bool) -> Result<T>,
 ) -> Result<Option<T>> {
     let mut wait = Wait::begin(Patience { timeout: place.lock_timeout, interrupt });
+    if access == Access::Read && place.coherent {
+        // It has waited for writers already.
+        wait.hurry();
+    }
     // Held over all tries: another batch of this process must not come between a batch and its repetition.
     let Some(_closed) = pass_gate_unless_done(place, &mut wait, elsewhere)? else { return Ok(None) };
     let mut tries = 0;

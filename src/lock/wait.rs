@@ -43,8 +43,10 @@ const LONGEST_POLL: Duration = Duration::from_millis(100);
 pub(super) const HURRIED_POLL: Duration = Duration::from_millis(10);
 /// How long a lock may be left free under load: enough for readers without it, short beside a commit.
 const GAP: Duration = Duration::from_millis(2);
-/// Polls of readers: a commit lasts for some milliseconds.
+/// Polls of those who wait for another one's commit, which lasts for some milliseconds: to read what it wrote, or to
+/// hear that their own rows are in it.
 const LONGEST_BETWEEN_READS: Duration = Duration::from_millis(3);
+const LONGEST_FOR_A_COMMIT: Duration = Duration::from_millis(6);
 /// A wait longer than this is reported.
 const WORTH_A_WORD: Duration = Duration::from_secs(5);
 const SLICE: Duration = Duration::from_millis(50);
@@ -86,6 +88,12 @@ impl<'a> Wait<'a> {
     pub(crate) fn hurry(&mut self) {
         self.next = self.next.min(HURRIED_POLL);
         self.longest = HURRIED_POLL;
+    }
+
+    /// Polls still more often: whoever holds the lock works for this waiter, too, and will be done soon.
+    pub(crate) fn poll_often(&mut self) {
+        self.next = self.next.min(LONGEST_FOR_A_COMMIT);
+        self.longest = LONGEST_FOR_A_COMMIT;
     }
 
     /// Tells the caller, once and not early, for whom it waits.

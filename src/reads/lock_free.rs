@@ -18,7 +18,7 @@ use crate::mutation;
 use crate::storage::{guarded, journal};
 
 /// A reader that was rejected for this long asks for a tenure of its own.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Runs `work` on one consistent state; `None` where a tenure is needed.
 pub(super) fn read<T>(
@@ -29,8 +29,9 @@ pub(super) fn read<T>(
     let timeout = PATIENCE.min(place.lock_timeout);
     let mut wait = Wait::begin(Patience { timeout, interrupt });
     let began = clock::since_boot();
+    let mut writer = None;
     loop {
-        match ready(place)? {
+        match ready(place, &mut writer)? {
             Ready::Now(reader, sequence) => {
                 if let Some(outcome) = attempt(place, reader, sequence, &mut work)? {
                     return outcome.map(Some);
@@ -55,7 +56,13 @@ enum Ready {
     NeedsTenure,
 }
 
-fn ready(place: &Place) -> Result<Ready> {
+/// `writer`: the name that said so last.
+fn ready(place: &Place, writer: &mut Option<Sequence>) -> Result<Ready> {
+    if let Some(writes) = writer
+        && writes.still_stands(place)?
+    {
+        return Ok(Ready::Later);
+    }
     let kept = place.readers.take_any();
     if let Some(reader) = &kept
         && let Some(seen) = reader.seen.clone()
@@ -65,7 +72,8 @@ fn ready(place: &Place) -> Result<Ready> {
     }
     let sequence = match Sequence::look(place)? {
         Sealed::Yes(sequence) if sequence.quiet || mutation::off("token-sequence") => Arc::new(sequence),
-        Sealed::Yes(_) | Sealed::Unseen => {
+        other @ (Sealed::Yes(_) | Sealed::Unseen) => {
+            *writer = if let Sealed::Yes(sequence) = other { Some(sequence) } else { None };
             if let Some(reader) = kept {
                 place.readers.put(reader);
             }

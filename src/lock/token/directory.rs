@@ -31,6 +31,8 @@ pub(crate) struct Directory {
     pub(crate) path: PathBuf,
     /// May other users use the store?
     pub(crate) shared: bool,
+    /// Does every node see at once what another one has renamed?
+    pub(crate) coherent: bool,
 }
 
 /// What one look into the directory saw.
@@ -105,6 +107,11 @@ impl Directory {
             return Err(Error::LockVersion { path: self.path.clone(), found: scan.version });
         }
         Ok(Some(scan))
+    }
+
+    /// Is the file `name` certainly still there?
+    pub(super) fn still_has(&self, name: &str) -> bool {
+        self.coherent && exists(&self.path.join(name))
     }
 
     /// Changes the token from the state named `from` to that named `to`. `false` if it was in another state: `from` is

@@ -32,6 +32,10 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::mutation;
 
+/// How the name of a batch ends that somebody waits for.
+pub(crate) const BATCH_WAITS: &str = ".new";
+/// A token that has stood for less is that of somebody who comes and goes.
+const WORTH_A_PROOF: Duration = Duration::from_millis(20);
 /// Looks that find no token, or two, count as damage after so many of them.
 const LOOKS_BEFORE_DAMAGE: u32 = 10;
 
@@ -76,10 +80,28 @@ impl Request<'_> {
         let mut mark = Mark::new(self.directory);
         let mut courtesy = Courtesy::default();
         let mut extended = false;
-        let mut given_way = None;
+        let mut given_way = false;
+        let mut held: Option<(String, Scan)> = None;
         loop {
             let began = clock::since_boot();
-            let Some(scan) = self.directory.scan()? else { return Ok(Answer::NoDirectory) };
+            // The same tenure as before: one name tells it, where names are not cached. All of them are more to read.
+            let scan = match held.take() {
+                Some((name, scan)) if self.directory.still_has(&name) => scan,
+                before => {
+                    if before.is_some() && self.elsewhere.is_passed_on() {
+                        // That tenure is over, and it may have done this work, too.
+                        wait.give_way()?;
+                        given_way = true;
+                        if self.elsewhere.is_done(Inside::Process, wait.elapsed())? {
+                            return Ok(Answer::Done);
+                        }
+                    }
+                    match self.directory.scan()? {
+                        Some(scan) => scan,
+                        None => return Ok(Answer::NoDirectory),
+                    }
+                }
+            };
             let ended = clock::since_boot();
             let watch = watch.get_or_insert_with(|| Watch::new(scan.takeover));
             let Some((name, token)) = damage.the_token(self.directory, &scan, ended)? else {
@@ -90,12 +112,13 @@ impl Request<'_> {
             match &token {
                 Token::Free(count) => {
                     watch.forget();
-                    if self.elsewhere.is_passed_on() {
+                    let others_wait = scan.batches.iter().any(|name| name.ends_with(BATCH_WAITS));
+                    if others_wait || self.elsewhere.is_passed_on() {
                         if self.elsewhere.is_done(Inside::Process, wait.elapsed())? {
                             return Ok(Answer::Done);
                         }
-                        if given_way != Some(count.generation) {
-                            given_way = Some(count.generation);
+                        if self.elsewhere.is_passed_on() && !given_way {
+                            given_way = true;
                             wait.give_way()?;
                             continue;
                         }
@@ -118,7 +141,10 @@ impl Request<'_> {
                     let mine = hold.owner.is_me() && !mutation::off("know-own-token");
                     let stale =
                         watch.observe(name.clone(), began, ended) && !mutation::off("give-up-the-silent");
-                    if mine || stale || self.by_force || hold.owner.is_provably_dead() {
+                    // The proof reads some files of the kernel: too much for every look at a busy lock.
+                    let worth_a_proof = watch.age(ended) >= WORTH_A_PROOF || wait.is_over();
+                    let dead = worth_a_proof && hold.owner.is_provably_dead();
+                    if mine || stale || self.by_force || dead {
                         if let Some(acquired) = self.take(&name, &token, &scan)? {
                             let why = if stale { "silent-holder-replaced" } else { "ended-holder-replaced" };
                             mutation::reached(why);
@@ -135,7 +161,7 @@ impl Request<'_> {
                         return Ok(Answer::Done);
                     }
                     if self.elsewhere.is_passed_on() {
-                        wait.hurry();
+                        wait.poll_often();
                     }
                     wait.report(&hold.owner.process);
                     if wait.elapsed() > LONG_WAIT {
@@ -152,7 +178,10 @@ impl Request<'_> {
                     }
                 }
             }
-            if wait.is_over() && !extended && matches!(token, Token::Free(_)) {
+            if matches!(token, Token::Held(_)) {
+                given_way = false;
+                held = Some((name, scan));
+            } else if wait.is_over() && !extended {
                 let holder = "others that came and went".to_owned();
                 let path = self.directory.path.clone();
                 return Err(Error::LockTimeout { path, waited: wait.elapsed(), holder });
