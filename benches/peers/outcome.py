@@ -1,0 +1,84 @@
+"""Figures of a run of many processes, and what the store holds afterwards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import median
+
+from benches.peers.adapters import Peer
+from benches.peers.rows import row
+from benches.peers.workers import Report
+
+__all__ = ["FAILURES", "figures", "percentile"]
+
+#: Figures that have to be zero for every repetition.
+FAILURES = ("lost", "wrong", "broken keys", "timeouts", "errors", "unfinished")
+
+
+def percentile(samples: Sequence[float], part: float) -> float:
+    """Return the sample that `part` of all do not exceed; NaN without samples."""
+    ordered = sorted(samples)
+    return ordered[min(int(part * len(ordered)), len(ordered) - 1)] if ordered else float("nan")
+
+
+def figures(
+    peer: type[Peer], directory: Path, patience: float, seed: int, reports: Sequence[Report]
+) -> tuple[dict[str, float], Counter[str]]:
+    """Return the figures of one run, latencies in ms, and its errors."""
+    began = min((report.began for report in reports if report.began), default=0.0)
+    wall = max(report.ended for report in reports) - began
+    records = [1e3 * seconds for report in reports for seconds in report.records]
+    lookups = [1e3 * seconds for report in reports for seconds in report.lookups]
+    paces = [report.done / max(report.ended - report.began, 1e-9) for report in reports]
+    errors = sum((report.errors for report in reports), Counter[str]())
+    contested = any(report.second_look for report in reports)
+    with peer(directory, patience) as store:
+        lost = 0 if contested else count_lost(store, seed, reports)
+        broken = count_broken(store, seed, reports) if contested else 0
+    numbers = {
+        "operations": float(sum(report.done for report in reports)),
+        "ops/s": sum(report.done for report in reports) / wall if wall > 0 else 0.0,
+        "record p50": percentile(records, 0.5),
+        "record p99": percentile(records, 0.99),
+        "record max": max(records, default=float("nan")),
+        "lookup p50": percentile(lookups, 0.5),
+        "lookup p99": percentile(lookups, 0.99),
+        "slowest/fastest worker": max(paces) / min(paces) if min(paces) > 0 else float("inf"),
+        "median pace": median(paces),
+        "lost": lost,
+        "wrong": sum(report.wrong for report in reports),
+        "broken keys": broken,
+        "timeouts": sum(report.timeouts for report in reports),
+        "errors": errors.total(),
+        "unfinished": sum(report.unfinished for report in reports),
+    }
+    return numbers, errors
+
+
+def count_lost(store: Peer, seed: int, reports: Iterable[Report]) -> int:
+    """Count records that were acknowledged and cannot be read back as they were recorded."""
+    lost = 0
+    for report in reports:
+        for number in report.acknowledged:
+            expected = row(seed, number)
+            lost += store.lookup(*expected[:3]) != expected.times
+    return lost
+
+
+def count_broken(store: Peer, seed: int, reports: Sequence[Report]) -> int:
+    """Count contested keys without one winner whose value everybody reads.
+
+    Where the first record stays, one worker has to be told that it was the first, and its value
+    has to be there. Where the last one stays, it has to be anybody's value.
+    """
+    broken = 0
+    for number in set().union(*(report.acknowledged for report in reports)):
+        winners = [report.worker for report in reports if report.acknowledged.get(number)]
+        stored = store.lookup(*row(seed, number)[:3])
+        theirs = [row(seed, number, winner + 1).times for winner in winners]
+        looks = [report.second_look[number] for report in reports if number in report.second_look]
+        one_winner = len(winners) == 1 or store.keeps == "last"
+        broken += not (one_winner and stored in theirs and all(look == stored for look in looks))
+    return broken

@@ -1,0 +1,190 @@
+"""Many processes on one store: a start barrier, a latency for each operation, a second look."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any, Literal
+
+from benches.peers.rows import row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from benches.peers.adapters import Peer
+
+__all__ = ["Report", "Task", "run"]
+
+#: Workers are forked from a process that never opened a store: nobody inherits a connection, and
+#: nobody imports everything again.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["benches.peers.adapters"])
+
+#: Seconds for all workers to open the store, and beyond its patience for a call to end.
+_OPENING = 180.0
+_SLACK = 30.0
+
+Step = tuple[Literal["record", "lookup"], int]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one worker does, in numbers of rows."""
+
+    seed: int
+    worker: int
+    #: Rows to record; nobody else does, unless `contested`.
+    records: range
+    #: Rows that are in the store, and how many lookups of them.
+    known: range
+    lookups: int
+    #: Do all workers record the same rows, each with times of its own, in the same order?
+    contested: bool = False
+    #: Seconds after which no further operation is begun.
+    limit: float = 120.0
+
+    @property
+    def writer(self) -> int:
+        """Whose times the rows have that this worker records."""
+        return self.worker + 1 if self.contested else 0
+
+    def steps(self) -> list[Step]:
+        """Return the operations in their order."""
+        chance = random.Random(f"{self.seed}/steps/{self.worker}")
+        steps: list[Step] = [("record", number) for number in self.records]
+        steps += [("lookup", chance.choice(self.known)) for _ in range(self.lookups)]
+        if not self.contested:
+            chance.shuffle(steps)
+        return steps
+
+
+@dataclass
+class Report:
+    """What a worker did; times are seconds."""
+
+    worker: int
+    began: float = 0.0
+    ended: float = 0.0
+    records: list[float] = field(default_factory=list)
+    lookups: list[float] = field(default_factory=list)
+    #: Rows whose ``record`` returned, and whether it said that they were written.
+    acknowledged: dict[int, bool] = field(default_factory=dict)
+    #: Lookups that did not find what was recorded.
+    wrong: int = 0
+    timeouts: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    unfinished: int = 0
+    #: What the store held for `acknowledged`, once all had ended. Contested rows only.
+    second_look: dict[int, list[float] | None] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """Number of operations that returned."""
+        return len(self.records) + len(self.lookups)
+
+    def perform(self, store: Peer, task: Task) -> None:
+        """Do all steps."""
+        steps = [
+            (kind, number, row(task.seed, number, task.writer)) for kind, number in task.steps()
+        ]
+        deadline = self.began + task.limit
+        for kind, number, values in steps:
+            started = time.monotonic()
+            if started > deadline:
+                self.unfinished += 1
+                continue
+            try:
+                if kind == "record":
+                    written = store.record(*values)
+                    self.records.append(time.monotonic() - started)
+                    self.acknowledged[number] = written
+                else:
+                    found = store.lookup(*values[:3])
+                    self.lookups.append(time.monotonic() - started)
+                    self.wrong += found != values.times
+            except Exception as error:  # noqa: BLE001 -- every peer has its own; they are counted
+                self.note(store, error)
+        self.ended = time.monotonic()
+
+    def note(self, store: Peer, error: Exception) -> None:
+        """Count an error."""
+        if store.is_timeout(error):
+            self.timeouts += 1
+        else:
+            self.errors[f"{type(error).__name__}: {error}"[:200]] += 1
+
+
+def run(peer: type[Peer], directory: Path, patience: float, tasks: Sequence[Task]) -> list[Report]:
+    """Have each task done by a process of its own, all at once; return a report of each."""
+    barrier = _CONTEXT.Barrier(len(tasks))
+    processes = {}
+    for task in tasks:
+        receiver, sender = _CONTEXT.Pipe(duplex=False)
+        process = _CONTEXT.Process(
+            target=_work, args=(peer, directory, patience, task, barrier, sender)
+        )
+        process.start()
+        sender.close()
+        processes[receiver] = (process, task)
+    longest = _OPENING + max(task.limit for task in tasks) + 2 * patience + _SLACK
+    reports = _received(processes, time.monotonic() + longest)
+    for receiver, (process, task) in processes.items():
+        if task.worker not in reports:
+            process.kill()
+            steps = len(task.records) + task.lookups
+            reports[task.worker] = Report(
+                task.worker, errors=Counter({"the worker ended or hung": 1}), unfinished=steps
+            )
+        process.join()
+        process.close()
+        receiver.close()
+    return [reports[task.worker] for task in tasks]
+
+
+def _received(processes: dict[Any, Any], deadline: float) -> dict[int, Report]:
+    """Return what arrives until a deadline."""
+    reports = {}
+    open_ends = set(processes)
+    while open_ends and (left := deadline - time.monotonic()) > 0:
+        for end in wait(list(open_ends), timeout=left):
+            open_ends.discard(end)
+            try:
+                report = end.recv()
+                reports[report.worker] = report
+            except EOFError:  # it died; so do its fellows, by the barrier's timeout
+                continue
+    return reports
+
+
+def _work(
+    peer: type[Peer],
+    directory: Path,
+    patience: float,
+    task: Task,
+    barrier: threading.Barrier,
+    sender: Any,
+) -> None:
+    report = Report(task.worker)
+    try:
+        with peer(directory, patience) as store:
+            if task.known:
+                store.lookup(*row(task.seed, task.known[0])[:3])
+            barrier.wait(_OPENING)
+            report.began = report.ended = time.monotonic()
+            report.perform(store, task)
+            if task.contested:
+                barrier.wait(task.limit + patience + _SLACK)
+                for number in report.acknowledged:
+                    report.second_look[number] = store.lookup(*row(task.seed, number)[:3])
+    except threading.BrokenBarrierError:
+        report.errors["other workers were not there in time"] += 1
+    except Exception as error:  # noqa: BLE001 -- whatever it is, it belongs in the report
+        report.errors[f"{type(error).__name__}: {error}"[:200]] += 1
+        barrier.abort()
+    sender.send(report)
