@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import median
 
 from benches.peers.adapters import Peer
 from benches.peers.rows import row
@@ -13,8 +12,8 @@ from benches.peers.workers import Report
 
 __all__ = ["FAILURES", "figures", "percentile"]
 
-#: Figures that have to be zero for every repetition.
-FAILURES = ("lost", "wrong", "broken keys", "timeouts", "errors", "unfinished")
+#: Figures that have to be zero in every run.
+FAILURES = ("lost", "wrong", "broken keys", "timeouts", "errors")
 
 
 def percentile(samples: Sequence[float], part: float) -> float:
@@ -31,28 +30,28 @@ def figures(
     wall = max(report.ended for report in reports) - began
     records = [1e3 * seconds for report in reports for seconds in report.records]
     lookups = [1e3 * seconds for report in reports for seconds in report.lookups]
-    paces = [report.done / max(report.ended - report.began, 1e-9) for report in reports]
+    shares = [report.done for report in reports]
     errors = sum((report.errors for report in reports), Counter[str]())
     contested = any(report.second_look for report in reports)
     with peer(directory, patience) as store:
         lost = 0 if contested else count_lost(store, seed, reports)
         broken = count_broken(store, seed, reports) if contested else 0
     numbers = {
-        "operations": float(sum(report.done for report in reports)),
-        "ops/s": sum(report.done for report in reports) / wall if wall > 0 else 0.0,
+        "operations": float(sum(shares)),
+        "ops/s": sum(shares) / wall if wall > 0 else 0.0,
         "record p50": percentile(records, 0.5),
         "record p99": percentile(records, 0.99),
         "record max": max(records, default=float("nan")),
         "lookup p50": percentile(lookups, 0.5),
         "lookup p99": percentile(lookups, 0.99),
-        "slowest/fastest worker": max(paces) / min(paces) if min(paces) > 0 else float("inf"),
-        "median pace": median(paces),
+        "fewest": float(min(shares)),
+        "most": float(max(shares)),
+        "most/fewest": max(shares) / min(shares) if min(shares) else float("inf"),
         "lost": lost,
         "wrong": sum(report.wrong for report in reports),
         "broken keys": broken,
         "timeouts": sum(report.timeouts for report in reports),
         "errors": errors.total(),
-        "unfinished": sum(report.unfinished for report in reports),
     }
     return numbers, errors
 

@@ -18,13 +18,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benches.peers.adapters import Peer
+    from benches.peers.rows import Row
 
 __all__ = ["Report", "Task", "run"]
 
 #: Workers are forked from a process that never opened a store: nobody inherits a connection, and
 #: nobody imports everything again.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["benches.peers.adapters"])
+_CONTEXT.set_forkserver_preload(
+    [
+        "benches.peers.adapters",
+        *("diskcache", "flufl.lock", "lmdb", "optuna.storages.journal", "sqlitedict"),
+    ]
+)
 
 #: Seconds for all workers to open the store, and beyond its patience for a call to end.
 _OPENING = 180.0
@@ -35,33 +41,43 @@ Step = tuple[Literal["record", "lookup"], int]
 
 @dataclass(frozen=True)
 class Task:
-    """What one worker does, in numbers of rows."""
+    """What one of `workers` does. They share a pool of operations: whoever is free takes one."""
 
     seed: int
     worker: int
-    #: Rows to record; nobody else does, unless `contested`.
-    records: range
-    #: Rows that are in the store, and how many lookups of them.
+    workers: int
+    #: Operations of all workers together.
+    operations: int
+    #: Part of them that are records.
+    writes: float
+    #: Rows that are in the store.
     known: range
-    lookups: int
-    #: Do all workers record the same rows, each with times of its own, in the same order?
+    #: The first row that is not.
+    first: int
+    #: Do all workers record the same rows, each with times of its own?
     contested: bool = False
     #: Seconds after which no further operation is begun.
-    limit: float = 120.0
+    limit: float = 20.0
 
     @property
     def writer(self) -> int:
         """Whose times the rows have that this worker records."""
         return self.worker + 1 if self.contested else 0
 
-    def steps(self) -> list[Step]:
-        """Return the operations in their order."""
-        chance = random.Random(f"{self.seed}/steps/{self.worker}")
-        steps: list[Step] = [("record", number) for number in self.records]
-        steps += [("lookup", chance.choice(self.known)) for _ in range(self.lookups)]
-        if not self.contested:
-            chance.shuffle(steps)
-        return steps
+    def step(self, ticket: int, own: int) -> Step:
+        """Return the operation for a ticket of the pool, the worker's `own`-th."""
+        if self.contested:
+            return "record", self.first + ticket // self.workers
+        chance = random.Random((self.seed * self.workers + self.worker) * self.operations + own)
+        if chance.random() < self.writes:
+            return "record", self.first + own * self.workers + self.worker
+        return "lookup", chance.choice(self.known)
+
+    def prepared(self) -> dict[Step, Row]:
+        """Return the rows of twice this worker's fair share, and of all that is contested."""
+        fair = self.operations if self.contested else 2 * (self.operations // self.workers) + 8
+        steps = {self.step(number, number) for number in range(fair)}
+        return {step: row(self.seed, step[1], self.writer) for step in steps}
 
 
 @dataclass
@@ -79,7 +95,6 @@ class Report:
     wrong: int = 0
     timeouts: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-    unfinished: int = 0
     #: What the store held for `acknowledged`, once all had ended. Contested rows only.
     second_look: dict[int, list[float] | None] = field(default_factory=dict)
 
@@ -88,22 +103,21 @@ class Report:
         """Number of operations that returned."""
         return len(self.records) + len(self.lookups)
 
-    def perform(self, store: Peer, task: Task) -> None:
-        """Do all steps."""
-        steps = [
-            (kind, number, row(task.seed, number, task.writer)) for kind, number in task.steps()
-        ]
-        deadline = self.began + task.limit
-        for kind, number, values in steps:
+    def perform(self, store: Peer, task: Task, pool: Any, rows: dict[Step, Row]) -> None:
+        """Take operations from the pool until it is empty."""
+        own = 0
+        while (ticket := _next(pool)) < task.operations:
+            step = kind, number = task.step(ticket, own)
+            values = rows.get(step) or row(task.seed, number, task.writer)
+            own += 1
             started = time.monotonic()
-            if started > deadline:
-                self.unfinished += 1
-                continue
+            if started > self.began + task.limit:
+                break
             try:
                 if kind == "record":
                     written = store.record(*values)
                     self.records.append(time.monotonic() - started)
-                    self.acknowledged[number] = written
+                    self.acknowledged[number] = written or self.acknowledged.get(number, False)
                 else:
                     found = store.lookup(*values[:3])
                     self.lookups.append(time.monotonic() - started)
@@ -120,14 +134,21 @@ class Report:
             self.errors[f"{type(error).__name__}: {error}"[:200]] += 1
 
 
+def _next(pool: Any) -> int:
+    with pool.get_lock():
+        pool.value += 1
+        return pool.value - 1
+
+
 def run(peer: type[Peer], directory: Path, patience: float, tasks: Sequence[Task]) -> list[Report]:
     """Have each task done by a process of its own, all at once; return a report of each."""
     barrier = _CONTEXT.Barrier(len(tasks))
+    pool = _CONTEXT.Value("q", 0)
     processes = {}
     for task in tasks:
         receiver, sender = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(
-            target=_work, args=(peer, directory, patience, task, barrier, sender)
+            target=_work, args=(peer, directory, patience, task, barrier, pool, sender)
         )
         process.start()
         sender.close()
@@ -137,10 +158,8 @@ def run(peer: type[Peer], directory: Path, patience: float, tasks: Sequence[Task
     for receiver, (process, task) in processes.items():
         if task.worker not in reports:
             process.kill()
-            steps = len(task.records) + task.lookups
-            reports[task.worker] = Report(
-                task.worker, errors=Counter({"the worker ended or hung": 1}), unfinished=steps
-            )
+            errors = Counter({"a worker ended or hung": 1})
+            reports[task.worker] = Report(task.worker, errors=errors)
         process.join()
         process.close()
         receiver.close()
@@ -168,16 +187,18 @@ def _work(
     patience: float,
     task: Task,
     barrier: threading.Barrier,
+    pool: Any,
     sender: Any,
 ) -> None:
     report = Report(task.worker)
+    rows = task.prepared()
     try:
         with peer(directory, patience) as store:
             if task.known:
                 store.lookup(*row(task.seed, task.known[0])[:3])
             barrier.wait(_OPENING)
             report.began = report.ended = time.monotonic()
-            report.perform(store, task)
+            report.perform(store, task, pool, rows)
             if task.contested:
                 barrier.wait(task.limit + patience + _SLACK)
                 for number in report.acknowledged:

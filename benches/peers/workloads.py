@@ -36,22 +36,19 @@ class Crowd:
     #: May repetitions go on with one store, which costs long to prepare?
     reuse: bool = False
 
-    def tasks(self, seed: int, repetition: int, share: float, limit: float) -> list[Task]:
+    def tasks(self, seed: int, repetition: int, limit: float) -> list[Task]:
         """Return what each process does."""
-        total = max(round(self.operations * share / self.processes), 1)
-        # At least one of each kind, for peers that get few operations.
-        records = min(max(round(total * self.writes), 1), total)
-        lookups = 0 if self.writes == 1.0 else max(total - records, 1)
-        first = self.prepared + repetition * self.processes * records
+        # A worker may take all operations, each of which may be a record.
+        first = self.prepared + repetition * self.processes * self.operations
         return [
             Task(
                 seed,
                 worker,
-                range(first, first + records)
-                if self.contested
-                else range(first + worker * records, first + (worker + 1) * records),
+                self.processes,
+                self.operations,
+                self.writes,
                 range(self.prepared),
-                lookups,
+                first,
                 self.contested,
                 limit,
             )
@@ -76,7 +73,7 @@ class Crowd:
                 for first in range(0, self.prepared, CHUNK):
                     numbers = range(first, min(first + CHUNK, self.prepared))
                     store.record_batch([row(seed, number) for number in numbers])
-        reports = run(peer, directory, patience, self.tasks(seed, repetition, peer.share, limit))
+        reports = run(peer, directory, patience, self.tasks(seed, repetition, limit))
         result = figures(peer, directory, patience, seed, reports)
         if not self.reuse:
             shutil.rmtree(directory)

@@ -62,8 +62,6 @@ class Peer(ABC):
     timeouts: ClassVar[tuple[type[Exception], ...]] = (TimeoutError,)
     #: Which of several records under one key stays.
     keeps: ClassVar[str] = "first"
-    #: Part of the operations that it is given where many processes race: it is slow.
-    share: ClassVar[float] = 1.0
     #: Is it a yardstick of the single process only?
     alone: ClassVar[bool] = False
 

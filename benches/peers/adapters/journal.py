@@ -24,7 +24,6 @@ class OptunaJournal(Peer):
     holds = "result only"
     durable = "yes"
     nodes = "yes; the log is read whole at opening"
-    share = 0.25
 
     def __init__(self, directory: Path, patience: float) -> None:
         from optuna.storages.journal import JournalFileBackend  # noqa: PLC0415 -- optional

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import socket
 import sqlite3
 import tempfile
@@ -30,6 +31,7 @@ __all__ = ["Original"]
 
 FIRST_DELAY = 0.05  # seconds
 LONGEST_DELAY = 5.0  # seconds
+JITTER = 0.5
 FIND_PROGRAM = "SELECT 1 FROM programs WHERE program_hash = ?"
 FIND_KEY = "SELECT 1 FROM records WHERE key = ?"
 FIND_RECORD = (
@@ -44,7 +46,6 @@ class Original(Peer):
     name = "original's protocol"
     durable = "yes"
     nodes = "yes, within the limits of its lock"
-    share = 0.1
 
     def __init__(self, directory: Path, patience: float) -> None:
         super().__init__(directory, patience)
@@ -122,7 +123,8 @@ class Original(Peer):
                 Path(temporary).unlink()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.lock_path} was held for {self.patience} s")
-            time.sleep(min(FIRST_DELAY * 2 ** min(attempt, 10), LONGEST_DELAY))
+            delay = min(FIRST_DELAY * 2 ** min(attempt, 10), LONGEST_DELAY)
+            time.sleep(delay * (1.0 + JITTER * random.random()))
         try:
             yield
         finally:

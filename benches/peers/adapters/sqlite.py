@@ -154,7 +154,6 @@ class SqliteFlufl(_Sqlite):
     journal_mode = "DELETE"
     vfs = "unix-none"
     nodes = "yes, with equal clocks"
-    share = 0.02
 
     def __init__(self, directory: Path, patience: float) -> None:
         from flufl.lock import Lock, TimeOutError  # noqa: PLC0415 -- an optional package
