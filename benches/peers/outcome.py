@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benches.peers.adapters import Peer
 from benches.peers.rows import row
-from benches.peers.workers import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from benches.peers.adapters import Peer
+    from benches.peers.workers import Report
 
 __all__ = ["FAILURES", "figures", "percentile"]
 

@@ -26,7 +26,7 @@ def row(seed: int, number: int, writer: int = 0) -> Row:
     chance = random.Random(f"{seed}/{number}/{writer}")
     best = chance.lognormvariate(1.0, 1.5)
     times = [round(best * (1.0 + 0.5 * chance.random()), 6) for _ in range(RUNS)]
-    return Row(name, source, schedule(number), True, times)
+    return Row(name, source, schedule(number), is_legal=True, times=times)
 
 
 @functools.cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benches.peers.outcome import figures
@@ -13,6 +12,7 @@ from benches.peers.workers import Task, run
 
 if TYPE_CHECKING:
     from collections import Counter
+    from pathlib import Path
 
     from benches.peers.adapters import Peer
 

@@ -26,7 +26,10 @@ class OptunaJournal(Peer):
     nodes = "yes; the log is read whole at opening"
 
     def __init__(self, directory: Path, patience: float) -> None:
-        from optuna.storages.journal import JournalFileBackend  # noqa: PLC0415 -- optional
+        import optuna  # noqa: PLC0415 -- an optional package
+        from optuna.storages.journal import JournalFileBackend  # noqa: PLC0415 -- likewise
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # waiting for its lock is no news
 
         super().__init__(directory, patience)
         self.backend = JournalFileBackend(str(directory / "store.log"))
