@@ -8,6 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benches.peers import machine, metadata, single, tables, workloads
+from benches.peers.outcome import FAILURES
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -130,7 +131,7 @@ def _summed(runs: list[dict[str, float]]) -> dict[str, float]:
     result = {}
     for figure in runs[0]:
         values = [run[figure] for run in runs]
-        if figure in tables.FAILURES:
+        if figure in FAILURES:
             result[figure] = sum(values)
         elif figure == "record max":
             result[figure] = max(values)

@@ -15,7 +15,7 @@ from benches.peers.adapters.base import key_of
 from benches.peers.rows import row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from benches.peers.adapters import Peer
@@ -43,7 +43,7 @@ QUICK = Size(turns=4, records_a_turn=5, batches=1, batch=1000, buffered=2000)
 
 
 @contextlib.contextmanager
-def opened(peers: list[type[Peer]], place: Path, seed: int) -> Iterator[dict[str, Peer]]:
+def opened(peers: Sequence[type[Peer]], place: Path, seed: int) -> Iterator[dict[str, Peer]]:
     """Open a store of each peer, with some records in it."""
     with contextlib.ExitStack() as stack:
         stores = {}
@@ -65,7 +65,7 @@ def timed(call: Callable[..., object], *arguments: object) -> float:
 
 
 def calls(
-    peers: list[type[Peer]], place: Path, seed: int, size: Size
+    peers: Sequence[type[Peer]], place: Path, seed: int, size: Size
 ) -> dict[str, dict[str, float]]:
     """Return medians of single calls in ms, by peer: all peers in turns."""
     samples: dict[str, dict[str, list[float]]] = {peer.name: {} for peer in peers}

@@ -52,9 +52,9 @@ def crowd(results: Mapping[str, Mapping[str, float]], *, contested: bool) -> str
     """Return a workload of many processes; failures that did not happen are left out."""
     checked = "broken keys" if contested else "lost"
     ours = results.get(Ours.name, {}).get("ops/s", math.nan)
-    shown = ("record p50", "record p99", "record max", "lookup p50", "lookup p99")
+    latencies = ("record p50", "record p99", "record max", "lookup p50", "lookup p99")
     shown = tuple(
-        figure for figure in shown if any(not math.isnan(r[figure]) for r in results.values())
+        figure for figure in latencies if any(not math.isnan(r[figure]) for r in results.values())
     )
     failures = [
         figure

@@ -136,8 +136,9 @@ class Report:
 
 def _next(pool: Any) -> int:
     with pool.get_lock():
+        ticket: int = pool.value
         pool.value += 1
-        return pool.value - 1
+    return ticket
 
 
 def run(peer: type[Peer], directory: Path, patience: float, tasks: Sequence[Task]) -> list[Report]:
@@ -168,13 +169,14 @@ def run(peer: type[Peer], directory: Path, patience: float, tasks: Sequence[Task
 
 def _received(processes: dict[Any, Any], deadline: float) -> dict[int, Report]:
     """Return what arrives until a deadline."""
-    reports = {}
-    open_ends = set(processes)
+    reports: dict[int, Report] = {}
+    open_ends: set[Any] = set(processes)
     while open_ends and (left := deadline - time.monotonic()) > 0:
-        for end in wait(list(open_ends), timeout=left):
+        ready: list[Any] = wait(list(open_ends), timeout=left)
+        for end in ready:
             open_ends.discard(end)
             try:
-                report = end.recv()
+                report: Report = end.recv()
                 reports[report.worker] = report
             except EOFError:  # it died; so do its fellows, by the barrier's timeout
                 continue

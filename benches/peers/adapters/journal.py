@@ -44,7 +44,9 @@ class OptunaJournal(Peer):
             self.results.setdefault(line["key"], (line["result"], line["writer"]))
             self.read += 1
 
-    def line(self, source: str, schedule: str, is_legal: bool, times: list[float]) -> dict:
+    def line(
+        self, source: str, schedule: str, is_legal: bool, times: list[float]
+    ) -> dict[str, str]:
         """Return a line of the log."""
         result = encoded(is_legal, times)
         return {"key": key_of(source, schedule), "result": result, "writer": self.own}

@@ -40,7 +40,7 @@ class DiskCache(_KeyValue):
 
         super().__init__(directory, patience)
         self.timeouts = (diskcache.Timeout,)  # type: ignore[misc] # known only here
-        self.cache = diskcache.Cache(
+        self.cache: Any = diskcache.Cache(
             directory,
             timeout=patience,
             eviction_policy="none",
@@ -52,10 +52,11 @@ class DiskCache(_KeyValue):
         self, name: str, source: str, schedule: str, is_legal: bool, times: list[float]
     ) -> bool:
         del name
-        return self.cache.add(key_of(source, schedule), encoded(is_legal, times))
+        return bool(self.cache.add(key_of(source, schedule), encoded(is_legal, times)))
 
     def get(self, key: str) -> str | None:
-        return self.cache.get(key)
+        found: str | None = self.cache.get(key)
+        return found
 
     def record_batch(self, rows: Sequence[Row]) -> None:
         with self.cache.transact():
@@ -85,11 +86,12 @@ class Lmdb(_KeyValue):
         del name
         key, value = key_of(source, schedule), encoded(is_legal, times)
         with self.environment.begin(write=True) as transaction:
-            return transaction.put(key.encode(), value.encode(), overwrite=False)
+            return bool(transaction.put(key.encode(), value.encode(), overwrite=False))
 
     def get(self, key: str) -> bytes | None:
         with self.environment.begin() as transaction:
-            return transaction.get(key.encode())
+            found: bytes | None = transaction.get(key.encode())
+            return found
 
     def record_batch(self, rows: Sequence[Row]) -> None:
         pairs = [
@@ -116,7 +118,7 @@ class SqliteDict(_KeyValue):
         import sqlitedict  # noqa: PLC0415 -- an optional package
 
         super().__init__(directory, patience)
-        self.items = sqlitedict.SqliteDict(
+        self.items: Any = sqlitedict.SqliteDict(
             str(directory / "store.sqlite"), encode=str, decode=str, outer_stack=False
         )
         milliseconds = int(patience * 1000)
@@ -132,7 +134,8 @@ class SqliteDict(_KeyValue):
         return True
 
     def get(self, key: str) -> str | None:
-        return self.items.get(key)
+        found: str | None = self.items.get(key)
+        return found
 
     def record_batch(self, rows: Sequence[Row]) -> None:
         self.items.update(

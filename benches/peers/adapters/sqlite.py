@@ -40,7 +40,9 @@ def create_tables(path: Path) -> None:
     TiraStore(path, lock="hardlink", **MACHINE).close()
 
 
-def record_columns(source: str, schedule: str, is_legal: bool, times: list[float]) -> tuple:
+def record_columns(
+    source: str, schedule: str, is_legal: bool, times: list[float]
+) -> tuple[str, ...]:
     """Return a row of the table ``records``."""
     now = datetime.now(UTC).isoformat()
     key = key_of(source, schedule)
