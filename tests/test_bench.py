@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,13 @@ def test_records_that_are_lost_or_changed_are_noticed(peer, tmp_path):
 @pytest.mark.parametrize("peer", [Forgets, Alters, TellsEverybodyToBeFirst])
 def test_keys_without_one_winner_are_noticed(peer, tmp_path):
     assert failures(peer, CONTESTED, tmp_path) == ["broken keys"]
+
+
+def test_a_workload_does_not_see_the_stores_of_another(tmp_path):
+    bench = Bench([SqliteDelete], tmp_path, seed=1, quick=True, repeat=2)
+    bench.run_crowd(replace(MIXED, reuse=True))
+    bench.run_crowd(CONTESTED)
+    assert bench.failures == []
 
 
 def test_errors_and_timeouts_are_counted_and_end_no_worker(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass, field
 from statistics import median
@@ -70,17 +71,18 @@ class Bench:
     def run_crowd(self, crowd: Crowd) -> None:
         """Run a workload of many processes, the peers in turns."""
         runs: dict[str, list[dict[str, float]]] = {}
+        place = self.place / "crowd"
         for repetition in range(self.repeat):
             for peer in self.peers:
                 if peer.alone:
                     continue
-                place = self.place / "crowd"
                 figures, errors = crowd.run(
                     peer, place, self.seed, repetition, self.limit, self.patience
                 )
                 runs.setdefault(peer.name, []).append(figures)
                 _say(f"  {peer.name}: {figures['ops/s']:,.0f} ops/s")
                 self.note(f"{peer.name}, {crowd.title}", figures, errors)
+        shutil.rmtree(place)  # the next workload makes stores of its own
         summed = {name: _summed(figures) for name, figures in runs.items()}
         table = tables.crowd(summed, contested=crowd.contested)
         self.sections.append(

@@ -155,7 +155,7 @@ def run(peer: type[Peer], directory: Path, patience: float, tasks: Sequence[Task
         sender.close()
         processes[receiver] = (process, task)
     longest = _OPENING + max(task.limit for task in tasks) + 2 * patience + _SLACK
-    reports = _received(processes, time.monotonic() + longest)
+    reports = _received(processes, barrier, time.monotonic() + longest)
     for receiver, (process, task) in processes.items():
         if task.worker not in reports:
             process.kill()
@@ -167,7 +167,9 @@ def run(peer: type[Peer], directory: Path, patience: float, tasks: Sequence[Task
     return [reports[task.worker] for task in tasks]
 
 
-def _received(processes: dict[Any, Any], deadline: float) -> dict[int, Report]:
+def _received(
+    processes: dict[Any, Any], barrier: threading.Barrier, deadline: float
+) -> dict[int, Report]:
     """Return what arrives until a deadline."""
     reports: dict[int, Report] = {}
     open_ends: set[Any] = set(processes)
@@ -178,8 +180,8 @@ def _received(processes: dict[Any, Any], deadline: float) -> dict[int, Report]:
             try:
                 report: Report = end.recv()
                 reports[report.worker] = report
-            except EOFError:  # it died; so do its fellows, by the barrier's timeout
-                continue
+            except EOFError:  # it died: the others must not wait for it
+                barrier.abort()
     return reports
 
 
