@@ -82,12 +82,12 @@ def calls(
                     notes.setdefault("durable record", []).append(took)
                 for values in known:
                     took = timed(store.lookup, *values[:3])
-                    notes.setdefault("lookup, first time", []).append(took)
+                    notes.setdefault("lookup hit", []).append(took)
                     took = timed(store.lookup, *values[:3])
-                    notes.setdefault("lookup, again", []).append(took)
+                    notes.setdefault("lookup hit again", []).append(took)
                 for values in unknown:
                     took = timed(store.lookup, *values[:3])
-                    notes.setdefault("lookup, miss", []).append(took)
+                    notes.setdefault("lookup miss", []).append(took)
         for _ in range(size.batches):
             batch = [row(seed, next(fresh)) for _ in range(size.batch)]
             for name, store in stores.items():

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from benches.peers.rows import Row
 
-__all__ = ["Peer", "decoded", "encoded", "key_of", "program_hash"]
+__all__ = ["UNSYNCED_REMOVAL", "Peer", "decoded", "encoded", "key_of", "program_hash"]
+
+#: SQLite's FULL does not sync the directory after a journal was removed from it.
+UNSYNCED_REMOVAL = "yes, but the removal of its journal is not synced"
 
 #: A source that was seen before is not hashed again: what is compared is stores.
 program_hash = functools.lru_cache(maxsize=1024)(make_program_hash)
@@ -55,7 +58,7 @@ class Peer(ABC):
     #: What a record holds, for the table.
     holds: ClassVar[str] = "all columns"
     #: Is a record durable when ``record`` returns?
-    durable: ClassVar[str]
+    durable: ClassVar[str] = "yes"
     #: May processes of several nodes use it?
     nodes: ClassVar[str]
     #: Errors that say that a lock was not to be had.

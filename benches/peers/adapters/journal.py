@@ -22,7 +22,6 @@ class OptunaJournal(Peer):
     name = "Optuna's journal"
     package = "optuna"
     holds = "result only"
-    durable = "yes"
     nodes = "yes; the log is read whole at opening"
 
     def __init__(self, directory: Path, patience: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benches.peers.adapters.base import Peer, decoded, encoded, key_of
+from benches.peers.adapters.base import UNSYNCED_REMOVAL, Peer, decoded, encoded, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ class _KeyValue(Peer):
 class DiskCache(_KeyValue):
     name = "diskcache"
     package = "diskcache"
-    durable = "as the bench opens it (`synchronous=FULL`); **not by default**"
+    durable = "yes, as the bench opens it (`synchronous=FULL`); **not by default**"
 
     def __init__(self, directory: Path, patience: float) -> None:
         import diskcache  # noqa: PLC0415 -- an optional package
@@ -110,7 +110,7 @@ class SqliteDict(_KeyValue):
 
     name = "sqlitedict"
     package = "sqlitedict"
-    durable = "as the bench opens it (`synchronous=FULL`); **never otherwise**"
+    durable = f"{UNSYNCED_REMOVAL}; only by a pragma of the bench, **never otherwise**"
     nodes = "where `fcntl` locks work"
     keeps = "last"
 

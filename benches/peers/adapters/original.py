@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benches.peers.adapters.base import Peer, decoded, key_of, program_hash
+from benches.peers.adapters.base import UNSYNCED_REMOVAL, Peer, decoded, key_of, program_hash
 from benches.peers.adapters.sqlite import (
     INSERT_PROGRAM,
     INSERT_RECORD,
@@ -44,7 +44,7 @@ class Original(Peer):
     """An adapter over sqlite3, with normal forms and keys of this package: its own are slower."""
 
     name = "original's protocol"
-    durable = "yes"
+    durable = UNSYNCED_REMOVAL
     nodes = "yes, within the limits of its lock"
 
     def __init__(self, directory: Path, patience: float) -> None:

@@ -25,7 +25,6 @@ class Ours(Peer):
     """TiraStore with its defaults."""
 
     name = "TiraStore"
-    durable = "yes"
     nodes = "yes"
     options: ClassVar[dict[str, Any]] = {}
 

@@ -7,7 +7,14 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
-from benches.peers.adapters.base import Peer, decoded, encoded, key_of, program_hash
+from benches.peers.adapters.base import (
+    UNSYNCED_REMOVAL,
+    Peer,
+    decoded,
+    encoded,
+    key_of,
+    program_hash,
+)
 from benches.peers.adapters.ours import MACHINE
 from tirastore import TiraStore, normalize_schedule
 
@@ -54,7 +61,6 @@ def record_columns(
 class _Sqlite(Peer):
     """One transaction a record, on a connection that is kept."""
 
-    durable = "yes"
     nodes = "where `fcntl` locks work"
     journal_mode: ClassVar[str]
     vfs: ClassVar[str] = "unix"
@@ -121,6 +127,7 @@ class _Sqlite(Peer):
 class SqliteDelete(_Sqlite):
     name = "sqlite3, DELETE"
     journal_mode = "DELETE"
+    durable = UNSYNCED_REMOVAL
 
 
 class SqliteTruncate(_Sqlite):
@@ -144,6 +151,7 @@ class SqliteWal(_Sqlite):
 class SqliteDotFile(_Sqlite):
     name = "sqlite3, unix-dotfile"
     journal_mode = "DELETE"
+    durable = UNSYNCED_REMOVAL
     vfs = "unix-dotfile"
     nodes = "yes; a killed holder locks it for ever"
 
@@ -154,6 +162,7 @@ class SqliteFlufl(_Sqlite):
     name = "sqlite3, flufl.lock"
     package = "flufl.lock"
     journal_mode = "DELETE"
+    durable = UNSYNCED_REMOVAL
     vfs = "unix-none"
     nodes = "yes, with equal clocks"
 
