@@ -66,6 +66,8 @@ reliability: $(VENV)/test ## The long versions of the tests for crashes, stops, 
 bench: $(VENV)/bench ## Normal forms beside plain SHA-256; whole processes beside the peers, into docs/performance.md
 	cargo bench --quiet --no-default-features --bench identity
 	$(PY) -m benches.peers --write docs/performance.md
+	if command -v strace >/dev/null; then $(PY) -m benches.peers --delay 2 --repeat 1 --workloads mixed \
+	    --peers Ours --peers Original --peers Lmdb --write docs/performance.md; fi
 
 .PHONY: coverage
 coverage: $(VENV)/test .tools/bin/cargo-tarpaulin ## Report the coverage of Rust and Python

@@ -95,13 +95,14 @@ def test_errors_and_timeouts_are_counted_and_end_no_worker(tmp_path):
 
 def test_the_bench_writes_its_tables_between_markers_and_again_in_their_place(tmp_path):
     report = tmp_path / "performance.md"
-    report.write_text(f"# Before\n\n{tables.BEGIN}\nOUTDATED\n{tables.END}\n\nAfter\n")
+    begin, end = tables.markers("peers")
+    report.write_text(f"# Before\n\n{begin}\nOUTDATED\n{end}\n\nAfter\n")
     command = [sys.executable, "-m", "benches.peers", "--quick", "--write", report]
     chosen = ["--workloads", "mixed", "--peers", "Ours", "--peers", "Original"]
     subprocess.run([*command, *chosen], check=True, cwd=ROOT, timeout=120, capture_output=True)
     text = report.read_text()
-    assert text.startswith(f"# Before\n\n{tables.BEGIN}\n")
-    assert text.endswith(f"{tables.END}\n\nAfter\n")
+    assert text.startswith(f"# Before\n\n{begin}\n")
+    assert text.endswith(f"{end}\n\nAfter\n")
     assert "OUTDATED" not in text
     assert "| TiraStore | " in text
     assert "| original's protocol | " in text

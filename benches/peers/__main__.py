@@ -12,6 +12,7 @@ import click
 from benches.peers import tables
 from benches.peers.adapters import PEERS, Peer, is_installed
 from benches.peers.bench import WORKLOADS, Bench
+from benches.peers.delay import restart_delayed
 
 
 def _chosen(names: tuple[str, ...]) -> list[type[Peer]]:
@@ -32,6 +33,8 @@ def _chosen(names: tuple[str, ...]) -> list[type[Peer]]:
 @click.option("--quick", is_flag=True, help="Less of everything: to try the bench out.")
 @click.option("--repeat", type=click.IntRange(1), help="Runs; 3, or 1 with --quick.")
 @click.option("--limit", default=20.0, help="Seconds for one run of many processes.")
+@click.option("--delay", default=0.0, help="Milliseconds added to every metadata operation.")
+@click.option("--delayed", is_flag=True, hidden=True, help="They are being added.")
 @click.option("--seed", default=1)
 @click.option("--directory", type=click.Path(path_type=Path), help="Where stores are made.")
 @click.option("--write", type=click.Path(path_type=Path), help="Markdown file for the report.")
@@ -41,18 +44,25 @@ def main(
     quick: bool,
     repeat: int | None,
     limit: float,
+    delay: float,
+    delayed: bool,
     seed: int,
     directory: Path | None,
     write: Path | None,
 ) -> None:
     """Time TiraStore beside its peers; end with status 1 if acknowledged records are lost."""
+    if delay and not delayed:
+        module = [sys.executable, "-m", "benches.peers"]
+        restart_delayed(delay, [*module, *sys.argv[1:], "--delayed"])
+    if delay and "metadata" in workloads:  # a traced process cannot be traced again
+        workloads = tuple(name for name in workloads if name != "metadata")
     chosen = _chosen(peers)
     with tempfile.TemporaryDirectory(dir=directory) as place:
         bench = Bench(chosen, Path(place), seed, quick, repeat or (1 if quick else 3), limit)
         bench.run(workloads)
-        report = bench.report(_command())
+        report = bench.report(_command(), delay)
     if write:
-        tables.write(write, report)
+        tables.write(write, f"delay of {delay:g} ms" if delay else "peers", report)
     else:
         print(report)
     for failure in bench.failures:
@@ -67,7 +77,7 @@ def _command() -> str:
     for argument in arguments:
         if argument in {"--directory", "--write"}:
             next(arguments)
-        elif not argument.startswith(("--directory=", "--write=")):
+        elif argument != "--delayed" and not argument.startswith(("--directory=", "--write=")):
             kept.append(argument)
     return shlex.join(["python", "-m", "benches.peers", *kept])
 

@@ -109,7 +109,7 @@ class Bench:
         for error, number in errors.most_common(3):
             _say(f"  {who}: {number} x {error}")
 
-    def report(self, command: str) -> str:
+    def report(self, command: str, delay: float = 0.0) -> str:
         """Return the report as Markdown."""
         runs = (
             f"- seed {self.seed}; medians of {self.repeat} runs, the peers in turns; a maximum is"
@@ -124,6 +124,11 @@ class Bench:
         )
         chosen = tables.peers(self.peers)
         facts = machine.facts(self.place, self.peers)
+        if delay:
+            facts.append(
+                f"- {delay:g} ms added by strace to every request for names or attributes, of open"
+                " files, too"
+            )
         head = [f"    {command}", "", *facts, runs, "", what, "", chosen]
         return "\n".join(head) + "\n" + "\n".join(self.sections)
 

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
     from benches.peers.adapters import Peer
 
-__all__ = ["BEGIN", "END", "crowd", "extras", "peers", "requests", "single", "write"]
-
-BEGIN = "<!-- peers: begin, written by `make bench` -->"
-END = "<!-- peers: end -->"
+__all__ = ["crowd", "extras", "markers", "peers", "requests", "single", "write"]
 
 
 def peers(chosen: Iterable[type[Peer]]) -> str:
@@ -86,16 +83,21 @@ def requests(results: Mapping[str, Mapping[str, Counter[str]]]) -> str:
     return _table(("peer", "call", *figures), rows)
 
 
-def write(path: Path, report: str) -> None:
-    """Put a report between the markers of a file, or at its end if it has none."""
+def markers(label: str) -> tuple[str, str]:
+    """Return the lines of a file between which a report belongs."""
+    return f"<!-- {label}: begin, written by the bench -->", f"<!-- {label}: end -->"
+
+
+def write(path: Path, label: str, report: str) -> None:
+    """Put a report between its markers in a file, or at the end if there are none."""
+    begin, end = markers(label)
     text = path.read_text() if path.exists() else "# Performance\n"
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if bool(begin) != bool(end):
-        raise SystemExit(f"{path} has one of two markers: {BEGIN} and {END}")
-    if not begin:
-        before, after = f"{text.rstrip()}\n\n", "\n"
-    path.write_text(f"{before}{BEGIN}\n\n{report}\n{END}{after}")
+    if (begin in text) != (end in text):
+        raise SystemExit(f"{path} has one of two markers: {begin} and {end}")
+    if begin not in text:
+        text = f"{text.rstrip()}\n\n{begin}\n{end}\n"
+    before, after = text.partition(begin)[0], text.partition(end)[2]
+    path.write_text(f"{before}{begin}\n\n{report}\n{end}{after}")
 
 
 def _beside(value: float, ours: float | None) -> str:
