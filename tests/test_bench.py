@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -57,6 +58,13 @@ class Refuses(SqliteDelete):
         return super().record(name, source, schedule, is_legal, times)
 
 
+class Dies(SqliteDelete):
+    """Ends its process in the middle of a record."""
+
+    def record(self, *values):
+        os._exit(len(values))
+
+
 def failures(peer, crowd, place):
     bench = Bench([peer], place, seed=1, quick=True, repeat=1)
     bench.run_crowd(crowd)
@@ -91,6 +99,12 @@ def test_errors_and_timeouts_are_counted_and_end_no_worker(tmp_path):
     assert figures["timeouts"] > 0
     assert figures["errors"] == errors["ValueError: refused"] > 0
     assert figures["operations"] + figures["timeouts"] + figures["errors"] == MIXED.operations
+
+
+@pytest.mark.parametrize("crowd", [MIXED, CONTESTED])
+def test_workers_that_die_are_errors_and_nobody_waits_for_them(crowd, tmp_path):
+    figures, errors = crowd.run(Dies, tmp_path, 1, 0, 20.0, 20.0)
+    assert figures["errors"] == errors["a worker ended or hung"] == crowd.processes
 
 
 def test_the_bench_writes_its_tables_between_markers_and_again_in_their_place(tmp_path):

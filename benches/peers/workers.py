@@ -64,20 +64,25 @@ class Task:
         """Whose times the rows have that this worker records."""
         return self.worker + 1 if self.contested else 0
 
-    def step(self, ticket: int, own: int) -> Step:
-        """Return the operation for a ticket of the pool, the worker's `own`-th."""
+    def step(self, index: int) -> Step:
+        """Return an operation: the worker's `index`-th, or where all are contested, the pool's."""
         if self.contested:
-            return "record", self.first + ticket // self.workers
-        chance = random.Random((self.seed * self.workers + self.worker) * self.operations + own)
+            return "record", self.first + index // self.workers
+        chance = random.Random((self.seed * self.workers + self.worker) * self.operations + index)
         if chance.random() < self.writes:
-            return "record", self.first + own * self.workers + self.worker
+            return "record", self.first + index * self.workers + self.worker
         return "lookup", chance.choice(self.known)
 
-    def prepared(self) -> dict[Step, Row]:
-        """Return the rows of twice this worker's fair share, and of all that is contested."""
-        fair = self.operations if self.contested else 2 * (self.operations // self.workers) + 8
-        steps = {self.step(number, number) for number in range(fair)}
-        return {step: row(self.seed, step[1], self.writer) for step in steps}
+    def row(self, number: int) -> Row:
+        """Return a row as this worker has it."""
+        return row(self.seed, number, self.writer)
+
+    def prepared(self) -> list[tuple[Step, Row]]:
+        """Return what this worker may come to do: twice its fair share, or all."""
+        many = self.operations if self.contested else 2 * (self.operations // self.workers) + 8
+        steps = [self.step(index) for index in range(many)]
+        rows = {number: self.row(number) for number in {number for _, number in steps}}
+        return [(step, rows[step[1]]) for step in steps]
 
 
 @dataclass
@@ -103,12 +108,18 @@ class Report:
         """Number of operations that returned."""
         return len(self.records) + len(self.lookups)
 
-    def perform(self, store: Peer, task: Task, pool: Any, rows: dict[Step, Row]) -> None:
+    def perform(
+        self, store: Peer, task: Task, pool: Any, prepared: Sequence[tuple[Step, Row]]
+    ) -> None:
         """Take operations from the pool until it is empty."""
         own = 0
         while (ticket := _next(pool)) < task.operations:
-            step = kind, number = task.step(ticket, own)
-            values = rows.get(step) or row(task.seed, number, task.writer)
+            index = ticket if task.contested else own
+            if index < len(prepared):
+                (kind, number), values = prepared[index]
+            else:
+                kind, number = task.step(index)
+                values = task.row(number)
             own += 1
             started = time.monotonic()
             if started > self.began + task.limit:
@@ -195,14 +206,14 @@ def _work(
     sender: Any,
 ) -> None:
     report = Report(task.worker)
-    rows = task.prepared()
+    prepared = task.prepared()
     try:
         with peer(directory, patience) as store:
             if task.known:
                 store.lookup(*row(task.seed, task.known[0])[:3])
             barrier.wait(_OPENING)
             report.began = report.ended = time.monotonic()
-            report.perform(store, task, pool, rows)
+            report.perform(store, task, pool, prepared)
             if task.contested:
                 barrier.wait(task.limit + patience + _SLACK)
                 for number in report.acknowledged:
