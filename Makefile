@@ -63,9 +63,11 @@ reliability: $(VENV)/test ## The long versions of the tests for crashes, stops, 
 	grep -oh 'reliability: .*' target/reliability.log | cut -d' ' -f2- > $(FIGURES)
 
 .PHONY: bench
-bench: $(VENV)/test ## Normal forms beside plain SHA-256; single calls beside the original protocol
+bench: $(VENV)/bench ## Normal forms beside plain SHA-256; whole processes beside the peers, into docs/performance.md
 	cargo bench --quiet --no-default-features --bench identity
-	$(PY) benches/original_protocol.py
+	$(PY) -m benches.peers --write docs/performance.md
+	if command -v strace >/dev/null; then $(PY) -m benches.peers --delay 2 --repeat 1 --workloads mixed \
+	    --peers Ours --peers Original --peers Lmdb --write docs/performance.md; fi
 
 .PHONY: coverage
 coverage: $(VENV)/test .tools/bin/cargo-tarpaulin ## Report the coverage of Rust and Python
@@ -99,6 +101,11 @@ $(VENV)/bin/maturin: | prerequisites
 $(VENV)/demo: $(SOURCES) $(VENV)/bin/maturin
 	@echo "Compiling the Rust core: 1 to 3 minutes the first time"
 	@PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras demo
+	@touch $@
+
+$(VENV)/bench: $(SOURCES) $(VENV)/bin/maturin
+	@echo "Compiling the Rust core: 1 to 3 minutes the first time"
+	@PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras bench
 	@touch $@
 
 $(VENV)/test: $(SOURCES) $(VENV)/bin/maturin

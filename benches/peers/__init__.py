@@ -1,0 +1,1 @@
+"""TiraStore beside its peers, as whole processes: ``python -m benches.peers --help``."""
