@@ -16,6 +16,8 @@ use crate::lock::errors::refused;
 use crate::scratch;
 use crate::storage::birth::sync_directory;
 
+/// How the name of a batch ends that somebody waits for.
+pub(crate) const BATCH_WAITS: &str = ".new";
 /// The protocol that this version speaks.
 const VERSION: u64 = 1;
 /// Longest takeover time: what a caller waits for a holder that is silent and on another node.
@@ -59,6 +61,11 @@ impl Scan {
             takeover: LONGEST_TAKEOVER,
             version: VERSION,
         }
+    }
+
+    /// Is there a batch that waits for whoever takes the token?
+    pub(super) fn somebody_waits(&self) -> bool {
+        self.batches.iter().any(|name| name.ends_with(BATCH_WAITS))
     }
 
     /// The one token and its name, or what is wrong. A rename that is under way looks wrong, too.
