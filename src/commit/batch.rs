@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::applied::BatchId;
+use super::ids;
 use crate::error::Result;
 use crate::lock::Tenure;
+use crate::storage::applied::BatchId;
 use crate::storage::programs::{self, NewProgram};
 use crate::storage::records::{self, NewRecord, Recorder};
 
@@ -41,7 +42,7 @@ pub(crate) struct Program {
 
 impl Batch {
     pub(crate) fn new(recorder: Recorder, overwrite: bool, rows: Vec<Row>) -> Self {
-        Self { id: BatchId::next(), recorder, overwrite, rows }
+        Self { id: ids::next(), recorder, overwrite, rows }
     }
 
     /// Bytes of text in it, a program counted once for each row.

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::applied::BatchId;
 use super::batch::{Batch, Program, Row};
 use crate::identity::HexDigest;
+use crate::storage::applied::BatchId;
 use crate::storage::records::Recorder;
 
 const KIND: &str = "tirastore-post";
@@ -85,6 +85,7 @@ fn texts<const N: usize>(value: &Value) -> Option<[String; N]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ids;
     use super::*;
     use proptest::prelude::*;
 
@@ -102,7 +103,7 @@ mod tests {
             username: source.to_owned(),
             source_project: String::new(),
         };
-        Batch { id: BatchId::next(), recorder, overwrite, rows: (0..rows).map(row).collect() }
+        Batch { id: ids::next(), recorder, overwrite, rows: (0..rows).map(row).collect() }
     }
 
     proptest! {
@@ -124,7 +125,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_no_post_and_no_panic(contents: Vec<u8>) {
-            prop_assert_eq!(decode(BatchId::next(), &contents), None);
+            prop_assert_eq!(decode(ids::next(), &contents), None);
         }
     }
 

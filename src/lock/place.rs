@@ -8,8 +8,6 @@ use std::time::Duration;
 use super::hardlink::HardLink;
 use super::kept::Kept;
 use super::token::Directory;
-use crate::commit::{CommitCounts, Threads};
-use crate::reads::Hits;
 
 /// Where a store is and how it is locked.
 #[derive(Debug, Clone)]
@@ -26,14 +24,8 @@ pub struct Place {
     pub(crate) kept: Arc<Kept>,
     /// What readers without the lock keep open.
     pub(crate) readers: Arc<Kept>,
-    /// Records that were read lately.
-    pub(crate) hits: Arc<Hits>,
     /// How reads went.
     pub read_counts: Arc<ReadCounts>,
-    /// Batches of this process that wait for one of its threads.
-    pub(crate) threads: Arc<Threads>,
-    /// How batches went.
-    pub commit_counts: Arc<CommitCounts>,
 }
 
 /// How many reads went which way, since the store was opened.
@@ -58,17 +50,8 @@ impl Place {
             coherent,
             kept: Arc::default(),
             readers: Arc::default(),
-            hits: Arc::new(Hits::new(0)),
             read_counts: Arc::default(),
-            threads: Arc::default(),
-            commit_counts: Arc::default(),
         }
-    }
-
-    /// The same, remembering about `bytes` of what is read.
-    #[must_use]
-    pub fn remembering(self, bytes: usize) -> Self {
-        Self { hits: Arc::new(Hits::new(if self.coherent { bytes } else { 0 })), ..self }
     }
 
     /// Closes what is kept open.

@@ -25,7 +25,7 @@ impl Store {
     ) -> Result<Option<Arc<Hit>>> {
         self.check_open()?;
         let key = key_of(source, schedule);
-        Ok(reads::find(&self.place, self.read_mode, interrupt, &[key])?.pop().flatten())
+        Ok(reads::find(&self.place, &self.hits, self.read_mode, interrupt, &[key])?.pop().flatten())
     }
 
     /// The records of many (source, schedule) pairs, in their order, from one read.
@@ -39,7 +39,7 @@ impl Store {
         interrupt: &dyn Interrupt,
     ) -> Result<Vec<Option<Arc<Hit>>>> {
         self.check_open()?;
-        reads::find(&self.place, self.read_mode, interrupt, &keys_of(pairs))
+        reads::find(&self.place, &self.hits, self.read_mode, interrupt, &keys_of(pairs))
     }
 
     /// Is a schedule of a program recorded?

@@ -5,12 +5,10 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
-use crate::lock::my_random;
 
 /// Clients whose last batch is remembered.
 const REMEMBERED: i64 = 100_000;
@@ -23,20 +21,12 @@ pub(crate) struct BatchId {
 }
 
 impl BatchId {
-    /// The next batch of this thread.
-    pub(super) fn next() -> Self {
-        static THREADS: AtomicU64 = AtomicU64::new(0);
-        /// Batches of this process. Its child, another client, may go on with the same numbers.
-        static BATCHES: AtomicU64 = AtomicU64::new(1);
-        thread_local! {
-            static THREAD: u64 = THREADS.fetch_add(1, Ordering::Relaxed);
-        }
-        let client = format!("{:016x}-{}", my_random(), THREAD.with(|number| *number));
-        Self { client, number: BATCHES.fetch_add(1, Ordering::Relaxed) }
+    pub(crate) fn new(client: String, number: u64) -> Self {
+        Self { client, number }
     }
 
     /// Reads what [`Display`] has written.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (client, number) = text.split_once('.')?;
         let known = client.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         (known && !client.is_empty()).then_some(())?;
@@ -52,7 +42,7 @@ impl Display for BatchId {
 
 /// What the store knows of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
+pub(crate) enum Known {
     /// Nothing.
     New,
     /// It was committed, with this answer.
@@ -66,7 +56,7 @@ pub(super) enum Known {
 /// # Errors
 ///
 /// [`Error::Sqlite`].
-pub(super) fn known(connection: &Connection, path: &Path, batch: &BatchId) -> Result<Known> {
+pub(crate) fn known(connection: &Connection, path: &Path, batch: &BatchId) -> Result<Known> {
     if crate::mutation::off("applied") {
         return Ok(Known::New);
     }
@@ -88,7 +78,7 @@ pub(super) fn known(connection: &Connection, path: &Path, batch: &BatchId) -> Re
 /// # Errors
 ///
 /// [`Error::Sqlite`].
-pub(super) fn note(connection: &Connection, path: &Path, batch: &BatchId, answer: i64) -> Result<()> {
+pub(crate) fn note(connection: &Connection, path: &Path, batch: &BatchId, answer: i64) -> Result<()> {
     let failed = |error| Error::sqlite(path, "noting a batch")(error);
     let known = connection
         .prepare_cached("UPDATE applied SET number = ?2, answer = ?3 WHERE client = ?1")
