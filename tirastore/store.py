@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from tirastore import _core
 from tirastore.errors import CorruptRecordWarning, CpuMismatchWarning
 from tirastore.maintenance import Maintained
+from tirastore.metrics import Measured
 from tirastore.records import LookupResult
 from tirastore.verification import Finding, VerifyReport
 
@@ -31,7 +32,7 @@ def _within_i64(number: int) -> int:
     return min(max(number, 0), 2**63 - 1)
 
 
-class TiraStore(Maintained):
+class TiraStore(Maintained, Measured):
     """A store of program measurements that many processes on many nodes share.
 
     A drop-in replacement of the original TiraStore: same names, same file, same keys.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::hardlink::HardLink;
 use super::kept::Kept;
 use super::token::Directory;
+use super::waits::Waits;
 
 /// Where a store is and how it is locked.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Place {
     pub(crate) readers: Arc<Kept>,
     /// How reads went.
     pub read_counts: Arc<ReadCounts>,
+    /// How long tenures were waited for.
+    pub waits: Arc<Waits>,
 }
 
 /// How many reads went which way, since the store was opened.
@@ -51,6 +54,7 @@ impl Place {
             kept: Arc::default(),
             readers: Arc::default(),
             read_counts: Arc::default(),
+            waits: Arc::default(),
         }
     }
 

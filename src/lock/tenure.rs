@@ -141,7 +141,11 @@ fn run_once<T>(
     elsewhere: &dyn Elsewhere,
     work: &mut dyn FnMut(&Tenure<'_>) -> Result<T>,
 ) -> Result<Option<T>> {
-    let held = match enter_unless_done(place, wait, elsewhere)? {
+    let entered = enter_unless_done(place, wait, elsewhere)?;
+    if entered.is_some() {
+        place.waits.note(wait.elapsed());
+    }
+    let held = match entered {
         None => return Ok(None),
         Some(Entered::Token(turn)) => return turn.run(access, wait, work).map(Some),
         Some(Entered::Caller) => {

@@ -21,7 +21,7 @@ pub use sealing::{break_lock, lock_info, repair_lock};
 use crate::commit::{self, Answer, CommitCounts, Group};
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
-use crate::lock::{Interrupt, Place, ReadCounts, Tenure};
+use crate::lock::{Interrupt, Place, ReadCounts, Tenure, Waits};
 use crate::reads::{self, HitCounts, Hits, ReadMode, Snapshot};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
@@ -122,6 +122,12 @@ impl Store {
     #[must_use]
     pub fn read_counts(&self) -> &ReadCounts {
         &self.place.read_counts
+    }
+
+    /// How long this process waited for the lock of this store.
+    #[must_use]
+    pub fn waits(&self) -> &Waits {
+        &self.place.waits
     }
 
     /// How this store's batches went so far.
