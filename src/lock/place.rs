@@ -1,10 +1,11 @@
 //! Where a store is, how it is locked, and what this process keeps open of it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::gate::Gate;
 use super::hardlink::HardLink;
 use super::kept::Kept;
 use super::token::Directory;
@@ -25,6 +26,8 @@ pub struct Place {
     pub(crate) kept: Arc<Kept>,
     /// What readers without the lock keep open.
     pub(crate) readers: Arc<Kept>,
+    /// See [`Place::gate`].
+    pub(crate) gate: OnceLock<Gate>,
     /// How reads went.
     pub read_counts: Arc<ReadCounts>,
     /// How long tenures were waited for.
@@ -53,9 +56,15 @@ impl Place {
             coherent,
             kept: Arc::default(),
             readers: Arc::default(),
+            gate: OnceLock::new(),
             read_counts: Arc::default(),
             waits: Arc::default(),
         }
+    }
+
+    /// Where the threads of this process wait for each other.
+    pub(crate) fn gate(&self) -> Gate {
+        *self.gate.get_or_init(|| Gate::of(&self.lock_path()))
     }
 
     /// Closes what is kept open.

@@ -5,7 +5,7 @@ use std::process;
 use rusqlite::Connection;
 
 use super::elsewhere::{Elsewhere, Inside, Nobody};
-use super::gate::{Closed, Gate};
+use super::gate::Closed;
 use super::hardlink;
 use super::place::{Locking, Place};
 use super::token;
@@ -250,7 +250,7 @@ fn pass_gate_unless_done(
     elsewhere: &dyn Elsewhere,
 ) -> Result<Option<Closed>> {
     let path = place.lock_path();
-    let gate = Gate::of(&path);
+    let gate = place.gate();
     loop {
         if let Some(closed) = gate.try_close() {
             return Ok(Some(closed));
