@@ -55,7 +55,7 @@ pub(crate) fn record(place: &Place, group: &Group, interrupt: &dyn Interrupt, ba
             CommitCounts::add(&counts.committed_by_others, 1);
             request.answer.get().ok_or_else(|| Error::OutcomeUnknown { path: place.lock_path() })
         }
-        Err(Error::LockTimeout { path, waited, holder }) if request.may_be_known.get() => {
+        Err(Error::LockTimeout { path, waited, holder }) if request.may_be_there() => {
             let holder = format!("{holder}; the records were passed on and may still appear");
             Err(Error::LockTimeout { path, waited, holder })
         }
@@ -71,7 +71,7 @@ struct Request<'a> {
     waiting: Arc<Waiting>,
     listed: Cell<bool>,
     posted: Cell<bool>,
-    /// It was somewhere where others may have committed it.
+    /// Another process may have committed it, or an earlier try of this one.
     may_be_known: Cell<bool>,
     answer: Cell<Option<usize>>,
 }
@@ -88,6 +88,11 @@ impl<'a> Request<'a> {
             may_be_known: Cell::new(false),
             answer: Cell::new(None),
         }
+    }
+
+    /// Has it been where others may have committed it?
+    fn may_be_there(&self) -> bool {
+        self.may_be_known.get() || self.waiting.tried.load(Ordering::Relaxed)
     }
 
     fn batch(&self) -> &Batch {
@@ -183,7 +188,7 @@ impl Combined {
 
     fn commit(&mut self, request: &Request<'_>, tenure: &Tenure<'_>) -> Result<()> {
         let path = request.place.db_path.as_path();
-        let asked = request.may_be_known.get() || request.waiting.tried.load(Ordering::Relaxed);
+        let asked = request.may_be_there();
         in_transaction(request.place, tenure, |connection| {
             self.mine = usize::try_from(put(request.batch(), tenure, path, asked)?).unwrap_or(0);
             for (waiting, answer) in &mut self.threads {

@@ -2,7 +2,7 @@
 //!
 //! What is kept belongs to one *stamp*: the database file, its fence number, and the epoch in its header, which every
 //! overwrite and delete raises and no insert. A hit counts if the token has the name still under which the stamp was
-//! read; if it has another one, the next read without the lock reads the stamp again, and if that is another one,
+//! read, or if the stamp is the same (`lock_free::still_has`), whether somebody writes or not. If it is another one,
 //! everything is forgotten. Nothing of an attempt that was not accepted gets here.
 
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::lock_free;
 use crate::error::Result;
 use crate::identity::HexDigest;
 use crate::lock::{Place, Sequence};
@@ -108,21 +109,26 @@ impl Hits {
         Some(kept)
     }
 
-    /// The records under `keys`, if all of them are here and still what the store holds. One look at the token.
+    /// The records under `keys`, if all of them are here and still what the store holds. One look at the token, where
+    /// nobody has taken it since.
     pub(super) fn all(&self, place: &Place, keys: &[HexDigest]) -> Result<Option<Vec<Arc<Hit>>>> {
-        let Some((sequence, found)) = self.find(keys) else { return Ok(None) };
+        let Some((stamp, sequence, found)) = self.find(keys) else { return Ok(None) };
         if !mutation::off("validate-hits") && !sequence.still_stands(place)? {
-            return Ok(None);
+            match lock_free::still_has(place, stamp)? {
+                None => return Ok(None),
+                Some(sequence) if sequence.quiet => self.accept(stamp, &Arc::new(sequence)),
+                Some(_) => {}
+            }
         }
         self.found.fetch_add(keys.len() as u64, Ordering::Relaxed);
         Ok(Some(found))
     }
 
-    fn find(&self, keys: &[HexDigest]) -> Option<(Arc<Sequence>, Vec<Arc<Hit>>)> {
+    fn find(&self, keys: &[HexDigest]) -> Option<(Stamp, Arc<Sequence>, Vec<Arc<Hit>>)> {
         let mut kept = self.kept()?;
-        let sequence = Arc::clone(kept.sequence.as_ref()?);
+        let (stamp, sequence) = (kept.stamp?, Arc::clone(kept.sequence.as_ref()?));
         let found = keys.iter().map(|key| kept.get(key, self.limit)).collect::<Option<_>>()?;
-        Some((sequence, found))
+        Some((stamp, sequence, found))
     }
 
     /// The record under `key`, for a reader that has read `stamp` itself.

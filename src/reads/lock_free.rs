@@ -100,6 +100,26 @@ fn ready(place: &Place, writer: &mut Option<Sequence>) -> Result<Ready> {
     Ok(Ready::Now(Connected::reader(place, sequence.fence)?, sequence))
 }
 
+/// Does the last committed state have this stamp, whatever a writer is doing just now? Answers the token if so.
+///
+/// Epochs only grow. So the epoch that was true once and is in the header now was true of all states between, and of
+/// the one that a writer is about to end: before it has released the token, nobody has been told of a newer one. The
+/// token is looked at last, as another fence number would mean that the header is of a file that nobody reads.
+pub(super) fn still_has(place: &Place, stamp: Stamp) -> Result<Option<Sequence>> {
+    let Some(reader) = place.readers.take_any() else { return Ok(None) };
+    let same = reader.guard.identity() == stamp.file
+        && reader.guard.header().is_ok_and(|header| guarded::epoch(&header) == stamp.epoch);
+    let token = if same { Sequence::look(place)? } else { Sealed::Unseen };
+    let still = match token {
+        Sealed::Yes(sequence) if sequence.fence == stamp.fence && reader.is_current(stamp.fence) => {
+            Some(sequence)
+        }
+        _ => None,
+    };
+    place.readers.put(reader);
+    Ok(still)
+}
+
 /// One attempt; `None` if it is not accepted.
 fn attempt<T>(
     place: &Place,

@@ -2,6 +2,9 @@
 
 mod fleet;
 
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use tirastore::lock::Uninterrupted;
 use tirastore::measurement::{Measurement, Outcome};
 use tirastore::store::Options;
@@ -84,6 +87,21 @@ fn new_records_of_others_do_not_empty_the_memory() {
         assert_eq!(time(&reader, 0), Some(1.0));
         assert_eq!(reader.hit_counts().hits, before + 1, "after record {number}");
     }
+}
+
+#[test]
+fn a_writer_in_the_middle_of_its_work_keeps_nobody_from_what_is_remembered() {
+    let (fleet, reader, writer) = reader_and_writer();
+    record(&writer, 1, 1.0, false);
+    let mut holder = fleet.start(&["hold", "20"]);
+    assert!(holder.wait_for("holding"), "{:?}", holder.lines());
+    let began = Instant::now();
+    assert_eq!(time(&reader, 0), Some(1.0));
+    assert!(began.elapsed() < Duration::from_secs(10), "it has waited");
+    assert_eq!(reader.read_counts().locked.load(Ordering::Relaxed), 0);
+    holder.kill();
+    // What it had not read before, it reads when the dead holder's token has been taken over.
+    assert_eq!(time(&reader, 1), Some(1.0));
 }
 
 #[test]
