@@ -18,6 +18,7 @@ True
 from __future__ import annotations
 
 from tirastore import _core, errors
+from tirastore.buffer import WriteBuffer
 from tirastore.errors import *  # noqa: F403 -- every name of errors.__all__ is public here, too
 from tirastore.maintenance import LockInfo, break_lock, lock_info, repair_lock
 from tirastore.records import LookupResult, Measurement
@@ -41,6 +42,7 @@ __all__ = [
     "Measurement",
     "TiraStore",
     "VerifyReport",
+    "WriteBuffer",
     "break_lock",
     "lock_info",
     "make_key",

@@ -15,7 +15,20 @@ use crate::lock::my_random;
 /// Clients whose last batch is remembered.
 const REMEMBERED: i64 = 100_000;
 
-/// One batch of one client, which is a thread of a process: it has one batch at a time.
+/// Who has one batch at a time: a thread of a process, a buffer of records, or a batch that is handed over for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Client(String);
+
+static CLIENTS: AtomicU64 = AtomicU64::new(0);
+
+impl Client {
+    /// One that has had no batch yet.
+    pub(crate) fn new() -> Self {
+        Self(format!("{:016x}-{}", my_random(), CLIENTS.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+/// One batch of one client.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BatchId {
     client: String,
@@ -25,14 +38,23 @@ pub(crate) struct BatchId {
 impl BatchId {
     /// The next batch of this thread.
     pub(super) fn next() -> Self {
-        static THREADS: AtomicU64 = AtomicU64::new(0);
+        thread_local! {
+            static THREAD: u64 = CLIENTS.fetch_add(1, Ordering::Relaxed);
+        }
+        // A forked child's thread is another client.
+        Self::of(&Client(format!("{:016x}-{}", my_random(), THREAD.with(|number| *number))))
+    }
+
+    /// The next batch of `client`.
+    pub(super) fn of(client: &Client) -> Self {
         /// Batches of this process. Its child, another client, may go on with the same numbers.
         static BATCHES: AtomicU64 = AtomicU64::new(1);
-        thread_local! {
-            static THREAD: u64 = THREADS.fetch_add(1, Ordering::Relaxed);
-        }
-        let client = format!("{:016x}-{}", my_random(), THREAD.with(|number| *number));
-        Self { client, number: BATCHES.fetch_add(1, Ordering::Relaxed) }
+        Self { client: client.0.clone(), number: BATCHES.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Batches of one process in the order in which they were made.
+    pub(super) fn order(&self) -> (&str, u64) {
+        (self.client.split('-').next().unwrap_or_default(), self.number)
     }
 
     /// Reads what [`Display`] has written.

@@ -9,6 +9,7 @@ mod answer;
 mod applied;
 mod batch;
 mod combined;
+mod keep;
 mod post;
 mod queue;
 mod threads;
@@ -17,8 +18,11 @@ mod transaction;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use answer::Answer;
+pub(crate) use applied::Client;
 pub(crate) use batch::{Batch, Program, Row};
-pub(crate) use combined::record;
+pub(crate) use combined::{record, record_buffered};
+pub(crate) use keep::{apply_kept, keep, waits};
+pub(crate) use queue::LARGEST_POST;
 pub(crate) use threads::Threads;
 
 use self::applied::{BatchId, Known};
