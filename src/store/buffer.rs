@@ -156,7 +156,8 @@ impl Buffer {
                 if state.count() < self.inner.limits.records && !is_another_project {
                     state.recorder = recorder;
                     state.pending.push(key, row);
-                    return self.inner.wake_writer(&mut state);
+                    self.inner.wake_writer(&mut state);
+                    return Ok(());
                 }
             }
             self.flush(interrupt)?;
@@ -226,6 +227,9 @@ impl Buffer {
     /// [`Error::Io`]: what was not handed over waits on.
     pub fn post(&self, interrupt: &dyn Interrupt) -> Result<HandedOver> {
         let inner = &self.inner;
+        if inner.state().count() == 0 {
+            return Ok(HandedOver::Safe(0));
+        }
         if let Some(posted) = inner.hand_over()? {
             return Ok(HandedOver::Safe(posted));
         }

@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::SigSet;
 
 use super::{Inner, REST, State};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::lock::Uninterrupted;
 use crate::notices;
 
 impl Inner {
     /// Tells the thread, or starts it, that something waits.
-    pub(super) fn wake_writer(self: &Arc<Self>, state: &mut State) -> Result<()> {
-        let Some(age) = self.limits.age else { return Ok(()) };
+    pub(super) fn wake_writer(self: &Arc<Self>, state: &mut State) {
+        let Some(age) = self.limits.age else { return };
         if let Some(writer) = &state.writer {
             if state.pending.len() == 1 {
                 let _ = writer.send(());
             }
-            return Ok(());
+            return;
         }
         let (writer, woken) = mpsc::channel();
         let inner = Arc::downgrade(self);
@@ -38,7 +38,6 @@ impl Inner {
             // The row was taken: what is wrong is raised by the next call.
             Err(error) => state.failed = Some(error),
         }
-        Ok(())
     }
 
     /// How long nothing need be done; `None`: until something waits.
@@ -72,19 +71,13 @@ fn write(inner: &Weak<Inner>, woken: &Receiver<()>, age: Duration) {
     }
     loop {
         let Some(rest) = inner.upgrade().map(|inner| inner.rest(age)) else { return };
-        match rest {
-            None if woken.recv().is_err() => return,
-            Some(rest) if !rest.is_zero() => {
-                if woken.recv_timeout(rest) == Err(RecvTimeoutError::Disconnected) {
-                    return;
-                }
-            }
-            Some(_) => {
-                if let Some(inner) = inner.upgrade() {
-                    inner.flush_in_background(age);
-                }
-            }
-            None => {}
+        let lives = match rest {
+            None => woken.recv().is_ok(),
+            Some(Duration::ZERO) => inner.upgrade().map(|inner| inner.flush_in_background(age)).is_some(),
+            Some(rest) => woken.recv_timeout(rest) != Err(RecvTimeoutError::Disconnected),
+        };
+        if !lives {
+            return;
         }
     }
 }
