@@ -21,6 +21,7 @@ from tirastore import _core, errors
 from tirastore.buffer import WriteBuffer
 from tirastore.errors import *  # noqa: F403 -- every name of errors.__all__ is public here, too
 from tirastore.maintenance import LockInfo, break_lock, lock_info, repair_lock
+from tirastore.metrics import CacheInfo, Metrics
 from tirastore.records import LookupResult, Measurement
 from tirastore.schedules import (
     make_key,
@@ -36,10 +37,12 @@ from tirastore.verification import Finding, VerifyReport
 __version__ = "0.1.0"
 
 __all__ = [
+    "CacheInfo",
     "Finding",
     "LockInfo",
     "LookupResult",
     "Measurement",
+    "Metrics",
     "TiraStore",
     "VerifyReport",
     "WriteBuffer",

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::applied::{BatchId, Client};
+use super::ids::{self, Client};
 use crate::error::Result;
 use crate::lock::Tenure;
+use crate::storage::applied::BatchId;
 use crate::storage::programs::{self, NewProgram};
 use crate::storage::records::{self, NewRecord, Recorder};
 
@@ -48,12 +49,12 @@ pub(crate) struct Program {
 
 impl Batch {
     pub(crate) fn new(recorder: Recorder, rows: Vec<Row>) -> Self {
-        Self { id: BatchId::next(), recorder, rows: rows.into_iter().map(Arc::new).collect() }
+        Self { id: ids::next(), recorder, rows: rows.into_iter().map(Arc::new).collect() }
     }
 
     /// The same for a `client` that is no thread.
     pub(crate) fn of(client: &Client, recorder: Recorder, rows: Vec<Arc<Row>>) -> Self {
-        Self { id: BatchId::of(client), recorder, rows }
+        Self { id: client.next_batch(), recorder, rows }
     }
 
     /// Bytes of text in it, a program counted once for each row.

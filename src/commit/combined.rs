@@ -9,16 +9,17 @@ use std::time::Duration;
 use rand::RngExt;
 use rusqlite::Connection;
 
-use super::CommitCounts;
-use super::applied::{self, Known};
 use super::batch::Batch;
 use super::keep::Kept;
 use super::queue::{Fate, LARGEST_POST, Post, Queue};
 use super::threads::Waiting;
 use super::transaction::in_transaction;
+use super::{CommitCounts, Group};
 use crate::error::{Error, Result};
 use crate::lock::{self, Access, Elsewhere, Inside, Interrupt, Place, Tenure};
 use crate::mutation;
+use crate::storage::applied::{self, Known};
+use crate::storage::connection;
 
 /// One in so many tenures looks for files that nobody has fetched.
 const HOUSEKEEPING: u32 = 100;
@@ -29,9 +30,8 @@ const HOUSEKEEPING: u32 = 100;
 ///
 /// Those of the lock and of SQLite; after [`Error::OutcomeUnknown`] and [`Error::LockTimeout`] the batch may be in the
 /// store, or come into it.
-pub(crate) fn record(place: &Place, interrupt: &dyn Interrupt, batch: Batch) -> Result<usize> {
-    let request = Request::new(place, Arc::new(batch));
-    run(place, interrupt, &request)
+pub(crate) fn record(place: &Place, group: &Group, interrupt: &dyn Interrupt, batch: Batch) -> Result<usize> {
+    run(place, interrupt, &Request::new(place, group, Arc::new(batch)))
 }
 
 /// The same for a batch that may be in the store already, or stand beside the token among the files called `own`, which
@@ -42,17 +42,18 @@ pub(crate) fn record(place: &Place, interrupt: &dyn Interrupt, batch: Batch) -> 
 /// Those of [`record`].
 pub(crate) fn record_buffered(
     place: &Place,
+    group: &Group,
     interrupt: &dyn Interrupt,
     batch: &Arc<Batch>,
     own: Vec<String>,
 ) -> Result<usize> {
-    let mut request = Request::new(place, Arc::clone(batch));
+    let mut request = Request::new(place, group, Arc::clone(batch));
     (request.asks, request.own) = (true, own);
     run(place, interrupt, &request)
 }
 
 fn run(place: &Place, interrupt: &dyn Interrupt, request: &Request<'_>) -> Result<usize> {
-    let counts = &place.commit_counts;
+    let counts = &request.group.counts;
     CommitCounts::add(&counts.bytes, request.batch().size());
     let mut combined = Combined::default();
     let done = lock::run(place, Access::Write, interrupt, request, |tenure, repeated| {
@@ -87,6 +88,7 @@ fn run(place: &Place, interrupt: &dyn Interrupt, request: &Request<'_>) -> Resul
 /// A batch that somebody else may commit while its thread waits.
 struct Request<'a> {
     place: &'a Place,
+    group: &'a Group,
     queue: Queue,
     waiting: Arc<Waiting>,
     listed: Cell<bool>,
@@ -101,9 +103,10 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn new(place: &'a Place, batch: Arc<Batch>) -> Self {
+    fn new(place: &'a Place, group: &'a Group, batch: Arc<Batch>) -> Self {
         Self {
             place,
+            group,
             queue: Queue::of(place),
             waiting: Waiting::new(batch),
             listed: Cell::new(false),
@@ -137,14 +140,14 @@ impl Elsewhere for Request<'_> {
         match inside {
             Inside::Thread => {
                 if !self.listed.replace(true) {
-                    self.place.threads.add(&self.waiting);
+                    self.group.threads.add(&self.waiting);
                 }
                 self.answer.set(self.waiting.answer());
             }
             Inside::Process => {
                 if !self.may_be_known.replace(true) {
                     self.posted.set(self.queue.post(self.batch()));
-                    CommitCounts::add(&self.place.commit_counts.posted, usize::from(self.posted.get()));
+                    CommitCounts::add(&self.group.counts.posted, usize::from(self.posted.get()));
                     return Ok(false);
                 }
                 if self.posted.get() {
@@ -171,7 +174,7 @@ impl Elsewhere for Request<'_> {
 impl Drop for Request<'_> {
     fn drop(&mut self) {
         if self.listed.get() {
-            self.place.threads.remove(&self.waiting);
+            self.group.threads.remove(&self.waiting);
         }
         if self.posted.get() {
             self.queue.withdraw(&self.batch().id);
@@ -199,7 +202,7 @@ impl Combined {
         if crate::random::rng().random_ratio(1, HOUSEKEEPING) {
             request.queue.remove_forgotten(tenure.batches());
         }
-        let threads = request.place.threads.take_others(&request.waiting);
+        let threads = request.group.threads.take_others(&request.waiting);
         let posts = request.queue.posts(tenure.batches(), &request.batch().id);
         Self {
             mine: 0,
@@ -233,8 +236,8 @@ impl Combined {
 
     /// Tells everybody, now that the tenure has ended well.
     fn acknowledge(&self, request: &Request<'_>) {
-        let counts = &request.place.commit_counts;
-        self.kept.acknowledge(request.place);
+        let counts = &request.group.counts;
+        CommitCounts::add(&counts.combined, self.kept.acknowledge(request.place));
         CommitCounts::add(&counts.combined, self.threads.len() + self.posts.len());
         for (waiting, answer) in &self.threads {
             if let Some(answer) = answer {
@@ -271,15 +274,10 @@ fn put_beside(
     tenure: &Tenure<'_>,
     path: &Path,
 ) -> Result<Option<i64>> {
-    let failed = Error::sqlite(path, "setting a savepoint");
     if applied::known(connection, path, &batch.id)? == Known::Past {
         // Nobody waits for it. It must not come in late, over what its client has written since.
         return Ok(Some(0));
     }
-    connection.execute_batch("SAVEPOINT batch").map_err(failed)?;
-    let outcome = put(batch, tenure, path, true);
-    let end = if outcome.is_ok() { "RELEASE batch" } else { "ROLLBACK TO batch; RELEASE batch" };
-    // Where not even that is possible, the transaction is over, and so is this tenure's work.
-    connection.execute_batch(end).map_err(Error::sqlite(path, "ending a savepoint"))?;
+    let outcome = connection::in_savepoint(connection, path, || put(batch, tenure, path, true))?;
     Ok(outcome.ok())
 }

@@ -13,15 +13,15 @@ use std::os::unix::fs::PermissionsExt;
 
 use rusqlite::Connection;
 
-use super::applied::{self, Known};
 use super::batch::Batch;
+use super::post;
 use super::queue::{MOST_BYTES, Post, Queue};
 use super::transaction::in_transaction;
-use super::{CommitCounts, post};
 use crate::error::{Error, Result};
 use crate::lock::{self, Access, BATCH_WAITS, Interrupt, Nobody, Place, Tenure};
 use crate::mutation;
 use crate::scratch;
+use crate::storage::applied::{self, Known};
 use crate::storage::birth::sync_directory;
 
 /// Hands `batch` over, durably. Answers the name of its file; `None` where the store is not sealed, so that nobody would
@@ -152,14 +152,14 @@ impl Kept {
         Ok(())
     }
 
-    /// Removes what was committed, now that the tenure has ended well.
-    pub(super) fn acknowledge(&self, place: &Place) {
+    /// Removes what was committed, now that the tenure has ended well. Answers how many batches that were.
+    pub(super) fn acknowledge(&self, place: &Place) -> usize {
         let directory = place.directory().path;
         let done = self.0.iter().filter(|(_, done)| *done);
         for (post, _) in done.clone() {
             mutation::reached("remove-kept");
             let _ = fs::remove_file(directory.join(post.name()));
         }
-        CommitCounts::add(&place.commit_counts.combined, done.count());
+        done.count()
     }
 }

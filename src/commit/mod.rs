@@ -3,12 +3,12 @@
 //! Whoever finds the lock taken leaves its batch where the next holder finds it: threads of one process in a list,
 //! other processes in the queue beside the token (`queue`). A holder commits all of them with its own (`combined`). It
 //! answers when it has released the lock: had it been taken over meanwhile, what it wrote would be nobody's. A batch
-//! has an id, and its id stands in the same transaction (`applied`), so that whoever retries it finds that it is there.
+//! has an id, and its id stands in the same transaction (`storage::applied`), so that whoever retries it finds that it is there.
 
 mod answer;
-mod applied;
 mod batch;
 mod combined;
+mod ids;
 mod keep;
 mod post;
 mod queue;
@@ -17,18 +17,18 @@ mod transaction;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::threads::Threads;
 pub use answer::Answer;
-pub(crate) use applied::Client;
 pub(crate) use batch::{Batch, Program, Row};
 pub(crate) use combined::{record, record_buffered};
+pub(crate) use ids::Client;
 pub(crate) use keep::{apply_kept, keep, waits};
 pub(crate) use queue::LARGEST_POST;
-pub(crate) use threads::Threads;
 
-use self::applied::{BatchId, Known};
 use self::transaction::in_transaction;
 use crate::error::Result;
 use crate::lock::{self, Access, Interrupt, Nobody, Place, Tenure};
+use crate::storage::applied::{self, Known};
 
 /// Runs `work` in one transaction of a tenure of its own: all of it is committed, or nothing, and once.
 ///
@@ -41,7 +41,7 @@ pub fn write<T: Answer>(
     interrupt: &dyn Interrupt,
     mut work: impl FnMut(&Tenure<'_>) -> Result<T>,
 ) -> Result<T> {
-    let (id, path) = (BatchId::next(), place.db_path.as_path());
+    let (id, path) = (ids::next(), place.db_path.as_path());
     let done = lock::run(place, Access::Write, interrupt, &Nobody, |tenure, repeated| {
         in_transaction(place, tenure, |connection| {
             if repeated && let Known::Committed(answer) = applied::known(connection, path, &id)? {
@@ -61,6 +61,13 @@ pub fn write<T: Answer>(
 /// Removes what processes of this node that have ended left in the queue of `place`.
 pub(crate) fn sweep(place: &Place) {
     queue::Queue::of(place).sweep();
+}
+
+/// The batches of one store in this process.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    threads: Threads,
+    pub(crate) counts: CommitCounts,
 }
 
 /// What batches went which way, since the store was opened.

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::applied::BatchId;
 use super::batch::{Batch, Program, Row};
 use crate::identity::HexDigest;
+use crate::storage::applied::BatchId;
 use crate::storage::records::Recorder;
 
 const KIND: &str = "tirastore-post";
@@ -83,6 +83,7 @@ fn texts<const N: usize>(values: &[Value]) -> Option<[String; N]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ids;
     use super::*;
     use proptest::prelude::*;
 
@@ -123,7 +124,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_no_post_and_no_panic(contents: Vec<u8>) {
-            prop_assert_eq!(decode(BatchId::next(), &contents), None);
+            prop_assert_eq!(decode(ids::next(), &contents), None);
         }
     }
 

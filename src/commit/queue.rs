@@ -16,11 +16,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::applied::BatchId;
 use super::batch::Batch;
 use super::{keep, post};
 use crate::lock::{BATCH_WAITS, Place};
 use crate::scratch;
+use crate::storage::applied::BatchId;
 
 const NEW: &str = BATCH_WAITS;
 const ANSWERED: &str = ".ok.";

@@ -54,6 +54,11 @@ impl Kept {
         self.take_if(|connected| connected.is_current(fence))
     }
 
+    /// The same for a tenure that will write: SQLite itself looks, when it begins to, whether the path leads elsewhere.
+    pub(crate) fn take_to_write(&self, fence: u64) -> Option<Connected> {
+        self.take_if(|connected| connected.fence == fence || mutation::off("fence-number"))
+    }
+
     /// Any kept connection.
     pub(crate) fn take_any(&self) -> Option<Connected> {
         self.take_if(|_| true)

@@ -19,6 +19,7 @@ mod tenure;
 mod token;
 mod turn;
 mod wait;
+mod waits;
 
 pub(crate) use elsewhere::{Elsewhere, Inside, Nobody};
 pub use hardlink::{HardLink, Held};
@@ -35,3 +36,4 @@ pub use token::reread_token;
 pub(crate) use token::{BATCH_WAITS, my_random};
 pub(crate) use wait::Wait;
 pub use wait::{Interrupt, Patience, Uninterrupted};
+pub use waits::Waits;

@@ -1,15 +1,15 @@
 //! Where a store is, how it is locked, and what this process keeps open of it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::gate::Gate;
 use super::hardlink::HardLink;
 use super::kept::Kept;
 use super::token::Directory;
-use crate::commit::{CommitCounts, Threads};
-use crate::reads::Hits;
+use super::waits::Waits;
 
 /// Where a store is and how it is locked.
 #[derive(Debug, Clone)]
@@ -26,14 +26,12 @@ pub struct Place {
     pub(crate) kept: Arc<Kept>,
     /// What readers without the lock keep open.
     pub(crate) readers: Arc<Kept>,
-    /// Records that were read lately.
-    pub(crate) hits: Arc<Hits>,
+    /// See [`Place::gate`].
+    pub(crate) gate: OnceLock<Gate>,
     /// How reads went.
     pub read_counts: Arc<ReadCounts>,
-    /// Batches of this process that wait for one of its threads.
-    pub(crate) threads: Arc<Threads>,
-    /// How batches went.
-    pub commit_counts: Arc<CommitCounts>,
+    /// How long tenures were waited for.
+    pub waits: Arc<Waits>,
 }
 
 /// How many reads went which way, since the store was opened.
@@ -58,17 +56,15 @@ impl Place {
             coherent,
             kept: Arc::default(),
             readers: Arc::default(),
-            hits: Arc::new(Hits::new(0)),
+            gate: OnceLock::new(),
             read_counts: Arc::default(),
-            threads: Arc::default(),
-            commit_counts: Arc::default(),
+            waits: Arc::default(),
         }
     }
 
-    /// The same, remembering about `bytes` of what is read.
-    #[must_use]
-    pub fn remembering(self, bytes: usize) -> Self {
-        Self { hits: Arc::new(Hits::new(if self.coherent { bytes } else { 0 })), ..self }
+    /// Where the threads of this process wait for each other.
+    pub(crate) fn gate(&self) -> Gate {
+        *self.gate.get_or_init(|| Gate::of(&self.lock_path()))
     }
 
     /// Closes what is kept open.

@@ -8,10 +8,8 @@ use super::tenure::{Access, Entered, enter, pass_gate};
 use super::token::{self, Flags, Hold, Owner, Token};
 use super::turn::Turn;
 use super::wait::{Interrupt, Patience, Wait};
-use crate::clock;
-use crate::commit;
 use crate::error::{Error, Result};
-use crate::storage::{birth, connection, meta};
+use crate::storage::birth;
 
 /// Is the store locked by the token?
 pub(crate) fn is_sealed(place: &Place) -> bool {
@@ -71,10 +69,6 @@ pub fn seal(place: &Place, interrupt: &dyn Interrupt) -> Result<bool> {
             wait.pause()?;
         }
     }
-    commit::write(place, interrupt, |tenure| {
-        connection::raise_epoch(tenure.connection(), &place.db_path)?;
-        meta::set(tenure.connection(), &place.db_path, "sealed_at", &clock::now_iso())
-    })?;
     Ok(true)
 }
 

@@ -5,7 +5,7 @@ use std::process;
 use rusqlite::Connection;
 
 use super::elsewhere::{Elsewhere, Inside, Nobody};
-use super::gate::{Closed, Gate};
+use super::gate::Closed;
 use super::hardlink;
 use super::place::{Locking, Place};
 use super::token;
@@ -141,7 +141,11 @@ fn run_once<T>(
     elsewhere: &dyn Elsewhere,
     work: &mut dyn FnMut(&Tenure<'_>) -> Result<T>,
 ) -> Result<Option<T>> {
-    let held = match enter_unless_done(place, wait, elsewhere)? {
+    let entered = enter_unless_done(place, wait, elsewhere)?;
+    if entered.is_some() {
+        place.waits.note(wait.elapsed());
+    }
+    let held = match entered {
         None => return Ok(None),
         Some(Entered::Token(turn)) => return turn.run(access, wait, work).map(Some),
         Some(Entered::Caller) => {
@@ -246,7 +250,7 @@ fn pass_gate_unless_done(
     elsewhere: &dyn Elsewhere,
 ) -> Result<Option<Closed>> {
     let path = place.lock_path();
-    let gate = Gate::of(&path);
+    let gate = place.gate();
     loop {
         if let Some(closed) = gate.try_close() {
             return Ok(Some(closed));

@@ -228,6 +228,8 @@ impl<'a> Turn<'a> {
         // without living to raise the number. (With D the fence opens by path in any case: this is for a restore.)
         let kept = if self.taken_over && !mutation::off("taker-reopens") {
             None
+        } else if access == Access::Write {
+            self.place.kept.take_to_write(fence)
         } else {
             self.place.kept.take(fence)
         };

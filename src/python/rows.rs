@@ -1,7 +1,7 @@
 //! Rows of the store as Python gets them: tuples that become dataclasses, and dicts of columns.
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::error::Result;
 use crate::measurement::Outcome;
@@ -34,8 +34,20 @@ pub(super) fn found(record: Record) -> Result<Found> {
 }
 
 /// The fields of what a lookup found.
-pub(super) fn hit(hit: &Hit) -> Found {
-    fields(hit.record.clone(), hit.outcome.clone())
+pub(super) fn hit<'py>(py: Python<'py>, hit: &Hit) -> PyResult<Bound<'py, PyTuple>> {
+    let Hit { record, outcome } = hit;
+    let times = outcome.execution_times.as_ref().map(|times| PyList::new(py, times)).transpose()?;
+    (
+        outcome.is_legal,
+        times,
+        &record.schedule,
+        &record.hostname,
+        &record.username,
+        &record.creation_date,
+        &record.update_date,
+        &record.source_project,
+    )
+        .into_pyobject(py)
 }
 
 fn fields(record: Record, outcome: Outcome) -> Found {

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::blocking::blocking;
 use super::convert::{self, borrow, dialect, field, in_batch, not_text, schedule_entry, seconds};
@@ -111,9 +112,14 @@ impl Store {
         self.core.close();
     }
 
-    fn lookup(&self, py: Python<'_>, source: &str, schedule: &str) -> PyResult<Option<Found>> {
+    fn lookup<'py>(
+        &self,
+        py: Python<'py>,
+        source: &str,
+        schedule: &str,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let found = blocking(py, |interrupt| self.core.lookup(source, schedule, interrupt))?;
-        Ok(found.as_deref().map(hit))
+        found.map(|found| hit(py, &found)).transpose()
     }
 
     fn contains(&self, py: Python<'_>, source: &str, schedule: &str) -> PyResult<bool> {
@@ -121,9 +127,13 @@ impl Store {
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted by value
-    fn lookup_many(&self, py: Python<'_>, pairs: Vec<(String, String)>) -> PyResult<Vec<Option<Found>>> {
+    fn lookup_many<'py>(
+        &self,
+        py: Python<'py>,
+        pairs: Vec<(String, String)>,
+    ) -> PyResult<Vec<Option<Bound<'py, PyTuple>>>> {
         let found = blocking(py, |interrupt| self.core.lookup_many(&borrow(&pairs), interrupt))?;
-        Ok(found.iter().map(|row| row.as_deref().map(hit)).collect())
+        found.iter().map(|row| row.as_deref().map(|found| hit(py, found)).transpose()).collect()
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted by value
@@ -355,6 +365,32 @@ impl Store {
     /// Numbers of programs and records, and what is wrong with them.
     fn verify(&self, py: Python<'_>) -> PyResult<Verified> {
         blocking(py, |interrupt| self.core.verify(interrupt).map(verified))
+    }
+
+    /// What a lookup cache holds and how often it helped: hits, misses, entries, bytes, limit in bytes.
+    fn cache_info(&self) -> (u64, u64, usize, usize, usize) {
+        let counts = self.core.hit_counts();
+        (counts.hits, counts.misses, counts.entries, counts.bytes, counts.limit)
+    }
+
+    /// Counts since the store was opened; waits in seconds.
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (reads, commits, waits) = (self.core.read_counts(), self.core.commit_counts(), self.core.waits());
+        let dict = PyDict::new(py);
+        dict.set_item("lock_acquisitions", waits.count())?;
+        dict.set_item("lock_wait_p50", waits.quantile(0.5).as_secs_f64())?;
+        dict.set_item("lock_wait_p99", waits.quantile(0.99).as_secs_f64())?;
+        dict.set_item("lock_wait_max", waits.longest().as_secs_f64())?;
+        dict.set_item("batches_combined", count(&commits.combined))?;
+        dict.set_item("batches_posted", count(&commits.posted))?;
+        dict.set_item("batches_committed_by_others", count(&commits.committed_by_others))?;
+        dict.set_item("reads_accepted", count(&reads.accepted))?;
+        dict.set_item("reads_retried", count(&reads.rejected))?;
+        dict.set_item("reads_locked", count(&reads.locked))?;
+        dict.set_item("cache_hits", self.core.hit_counts().hits)?;
+        dict.set_item("bytes_recorded", count(&commits.bytes))?;
+        Ok(dict)
     }
 
     fn lock_info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -25,7 +25,7 @@ pub(super) fn read<T>(
     place: &Place,
     interrupt: &dyn Interrupt,
     mut work: impl FnMut(&Connection, Stamp) -> Result<T>,
-) -> Result<Option<T>> {
+) -> Result<Option<Accepted<T>>> {
     let timeout = PATIENCE.min(place.lock_timeout);
     let mut wait = Wait::begin(Patience { timeout, interrupt });
     let began = clock::since_boot();
@@ -33,8 +33,8 @@ pub(super) fn read<T>(
     loop {
         match ready(place, &mut writer)? {
             Ready::Now(reader, sequence) => {
-                if let Some(outcome) = attempt(place, reader, sequence, &mut work)? {
-                    return outcome.map(Some);
+                if let Some(accepted) = attempt(place, reader, sequence, &mut work)? {
+                    return accepted.map(Some);
                 }
             }
             Ready::NeedsTenure => return Ok(None),
@@ -45,6 +45,13 @@ pub(super) fn read<T>(
         }
         wait.pause_between_reads()?;
     }
+}
+
+/// What a read found, and in which state of the store.
+pub(super) struct Accepted<T> {
+    pub(super) value: T,
+    pub(super) stamp: Stamp,
+    pub(super) sequence: Arc<Sequence>,
 }
 
 enum Ready {
@@ -99,7 +106,7 @@ fn attempt<T>(
     mut reader: Connected,
     sequence: Arc<Sequence>,
     work: &mut impl FnMut(&Connection, Stamp) -> Result<T>,
-) -> Result<Option<Result<T>>> {
+) -> Result<Option<Result<Accepted<T>>>> {
     if reader.seen.as_ref() != Some(&sequence) {
         reader.guard.forget_size();
     }
@@ -115,10 +122,9 @@ fn attempt<T>(
     // The last look: what was read before it was true at one moment.
     if same_header && (mutation::off("token-sequence") || sequence.still_stands(place)?) {
         place.read_counts.accepted.fetch_add(1, Ordering::Relaxed);
-        place.hits.accept(stamp, &sequence);
-        reader.seen = Some(sequence);
+        reader.seen = Some(Arc::clone(&sequence));
         place.readers.put(reader);
-        return Ok(Some(outcome));
+        return Ok(Some(outcome.map(|value| Accepted { value, stamp, sequence })));
     }
     place.read_counts.rejected.fetch_add(1, Ordering::Relaxed);
     if !mutation::off("forget-rejected-pages") {

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 
-use self::hits::Stamp;
+use self::lock_free::Accepted;
 use crate::error::Result;
 use crate::identity::HexDigest;
 use crate::lock::{self, Interrupt, Place, Tenure};
@@ -36,7 +36,6 @@ pub enum ReadMode {
 pub struct Snapshot<'a> {
     connection: &'a Connection,
     tenure: Option<&'a Tenure<'a>>,
-    stamp: Option<Stamp>,
 }
 
 impl Snapshot<'_> {
@@ -56,34 +55,45 @@ impl Snapshot<'_> {
     }
 }
 
-/// The records under `keys`, from what this process remembers of the store or from the store.
+/// The records under `keys`, from `hits` or from the store.
 ///
 /// # Errors
 ///
 /// Those of [`read`]; [`Error::CorruptRecord`](crate::Error::CorruptRecord).
-pub fn find(
+pub(crate) fn find(
     place: &Place,
+    hits: &Hits,
     mode: ReadMode,
     interrupt: &dyn Interrupt,
     keys: &[HexDigest],
 ) -> Result<Vec<Option<Arc<Hit>>>> {
-    if mode == ReadMode::Shared
-        && let Some(hits) = place.hits.all(place, keys)?
-    {
-        return Ok(hits.into_iter().map(Some).collect());
+    let get = |connection: &Connection, key: &HexDigest| {
+        records::get(connection, &place.db_path, key.as_str())?.map(Hit::of).transpose()
+    };
+    if mode != ReadMode::Shared || !place.coherent {
+        return read(place, mode, interrupt, |snapshot| {
+            keys.iter().map(|key| get(snapshot.connection, key)).collect()
+        });
     }
-    let (stamp, found) = read(place, mode, interrupt, |snapshot| {
-        let one = |key: &HexDigest| match snapshot.stamp.and_then(|stamp| place.hits.under(stamp, key)) {
+    if let Some(found) = hits.all(place, keys)? {
+        return Ok(found.into_iter().map(Some).collect());
+    }
+    let accepted = lock_free::read(place, interrupt, |connection, stamp| {
+        let one = |key: &HexDigest| match hits.under(stamp, key) {
             Some(hit) => Ok(Some(hit)),
-            None => records::get(snapshot.connection, &place.db_path, key.as_str())?.map(Hit::of).transpose(),
+            None => get(connection, key),
         };
-        Ok((snapshot.stamp, keys.iter().map(one).collect::<Result<Vec<_>>>()?))
+        keys.iter().map(one).collect::<Result<Vec<_>>>()
     })?;
-    if let Some(stamp) = stamp {
-        for (key, hit) in keys.iter().zip(&found) {
-            if let Some(hit) = hit {
-                place.hits.put(stamp, *key, hit);
-            }
+    let Some(Accepted { value: found, stamp, sequence }) = accepted else {
+        return in_tenure(place, interrupt, |snapshot| {
+            keys.iter().map(|key| get(snapshot.connection, key)).collect()
+        });
+    };
+    hits.accept(stamp, &sequence);
+    for (key, hit) in keys.iter().zip(&found) {
+        if let Some(hit) = hit {
+            hits.put(stamp, *key, hit);
         }
     }
     Ok(found)
@@ -101,22 +111,27 @@ pub fn read<T>(
     mut work: impl FnMut(&Snapshot<'_>) -> Result<T>,
 ) -> Result<T> {
     if mode == ReadMode::Shared && place.coherent {
-        let found = lock_free::read(place, interrupt, |connection, stamp| {
-            work(&Snapshot { connection, tenure: None, stamp: Some(stamp) })
-        })?;
-        if let Some(found) = found {
-            return Ok(found);
+        let accepted =
+            lock_free::read(place, interrupt, |connection, _| work(&Snapshot { connection, tenure: None }))?;
+        if let Some(accepted) = accepted {
+            return Ok(accepted.value);
         }
     }
     match mode {
-        ReadMode::Shared | ReadMode::Locked => {
-            place.read_counts.locked.fetch_add(1, Ordering::Relaxed);
-            lock::read(place, interrupt, |tenure| {
-                work(&Snapshot { connection: tenure.connection(), tenure: Some(tenure), stamp: None })
-            })
+        ReadMode::Shared | ReadMode::Locked => in_tenure(place, interrupt, work),
+        ReadMode::Validated => {
+            validated::read(place, interrupt, |connection| work(&Snapshot { connection, tenure: None }))
         }
-        ReadMode::Validated => validated::read(place, interrupt, |connection| {
-            work(&Snapshot { connection, tenure: None, stamp: None })
-        }),
     }
+}
+
+fn in_tenure<T>(
+    place: &Place,
+    interrupt: &dyn Interrupt,
+    mut work: impl FnMut(&Snapshot<'_>) -> Result<T>,
+) -> Result<T> {
+    place.read_counts.locked.fetch_add(1, Ordering::Relaxed);
+    lock::read(place, interrupt, |tenure| {
+        work(&Snapshot { connection: tenure.connection(), tenure: Some(tenure) })
+    })
 }

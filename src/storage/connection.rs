@@ -60,6 +60,23 @@ pub(crate) fn look(connection: &Connection, path: &Path) -> Result<()> {
         .map_err(Error::sqlite(path, "reading the schema"))
 }
 
+/// Runs `work` so that what it wrote is undone, and nothing else of the transaction, if it fails.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`] where not even that is possible: then the transaction is over. The inner result is that of `work`.
+pub(crate) fn in_savepoint<T>(
+    connection: &Connection,
+    path: &Path,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<Result<T>> {
+    connection.execute_batch("SAVEPOINT batch").map_err(Error::sqlite(path, "setting a savepoint"))?;
+    let outcome = work();
+    let end = if outcome.is_ok() { "RELEASE batch" } else { "ROLLBACK TO batch; RELEASE batch" };
+    connection.execute_batch(end).map_err(Error::sqlite(path, "ending a savepoint"))?;
+    Ok(outcome)
+}
+
 /// Raises the number in the header by which readers know that what they remember may be gone.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! One SQLite file: schema 2 of the original TiraStore and additive tables beside it. The only place that knows SQL.
 
+pub(crate) mod applied;
 pub mod backup;
 pub mod birth;
 mod column;

@@ -261,7 +261,8 @@ impl Inner {
         let mut written = None;
         for _ in 0..if again { 2 } else { 1 } {
             let Some(batch) = self.state().begin_batch() else { break };
-            let outcome = commit::record_buffered(&self.store.place, interrupt, &batch, own.clone());
+            let outcome =
+                commit::record_buffered(&self.store.place, &self.store.group, interrupt, &batch, own.clone());
             let mut state = self.state();
             let posted = state.under_way.as_ref().is_none_or(|under_way| under_way.batch.id != batch.id);
             match outcome {

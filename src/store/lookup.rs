@@ -28,7 +28,7 @@ impl Store {
 
     pub(super) fn lookup_key(&self, key: HexDigest, interrupt: &dyn Interrupt) -> Result<Option<Arc<Hit>>> {
         self.check_open()?;
-        Ok(reads::find(&self.place, self.read_mode, interrupt, &[key])?.pop().flatten())
+        Ok(reads::find(&self.place, &self.hits, self.read_mode, interrupt, &[key])?.pop().flatten())
     }
 
     /// The records of many (source, schedule) pairs, in their order, from one read.
@@ -42,7 +42,7 @@ impl Store {
         interrupt: &dyn Interrupt,
     ) -> Result<Vec<Option<Arc<Hit>>>> {
         self.check_open()?;
-        reads::find(&self.place, self.read_mode, interrupt, &keys_of(pairs))
+        reads::find(&self.place, &self.hits, self.read_mode, interrupt, &keys_of(pairs))
     }
 
     /// Is a schedule of a program recorded?

@@ -20,11 +20,11 @@ pub use copies::Exported;
 pub use open::{Options, Protocol};
 pub use sealing::{break_lock, lock_info, repair_lock};
 
-use crate::commit::{self, Answer, CommitCounts};
+use crate::commit::{self, Answer, CommitCounts, Group};
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
-use crate::lock::{Interrupt, Place, ReadCounts, Tenure};
-use crate::reads::{self, HitCounts, ReadMode, Snapshot};
+use crate::lock::{Interrupt, Place, ReadCounts, Tenure, Waits};
+use crate::reads::{self, HitCounts, Hits, ReadMode, Snapshot};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
 
@@ -32,6 +32,8 @@ use crate::storage::sharing::Sharing;
 #[derive(Debug)]
 pub struct Store {
     place: Place,
+    group: Group,
+    hits: Hits,
     read_mode: ReadMode,
     /// Why writing is not possible, apart from the CPU check.
     read_only: Option<String>,
@@ -124,16 +126,22 @@ impl Store {
         &self.place.read_counts
     }
 
+    /// How long this process waited for the lock of this store.
+    #[must_use]
+    pub fn waits(&self) -> &Waits {
+        &self.place.waits
+    }
+
     /// How this store's batches went so far.
     #[must_use]
     pub fn commit_counts(&self) -> &CommitCounts {
-        &self.place.commit_counts
+        &self.group.counts
     }
 
     /// How often lookups were answered from memory, and what that takes.
     #[must_use]
     pub fn hit_counts(&self) -> HitCounts {
-        self.place.hits.counts()
+        self.hits.counts()
     }
 
     /// May records be written?

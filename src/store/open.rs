@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::Store;
-use crate::commit;
+use crate::commit::{self, Group};
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
 use crate::lock::{self, HardLink, Interrupt, Locking, Place};
-use crate::reads::ReadMode;
+use crate::reads::{Hits, ReadMode};
 use crate::storage::meta::{self, Machine};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
@@ -123,6 +123,8 @@ impl Store {
         };
         let mut store = Self {
             place,
+            group: Group::default(),
+            hits: Hits::new(options.memory_cache_bytes),
             read_mode,
             read_only,
             recorder: RwLock::new(Recorder {
@@ -258,8 +260,7 @@ pub(super) fn place_of(options: &Options) -> Result<Place> {
         })
     };
     let coherent = filesystem::coherence(&db_path).coherent;
-    let place = Place::new(db_path, locking, options.lock_timeout, coherent);
-    Ok(place.remembering(options.memory_cache_bytes))
+    Ok(Place::new(db_path, locking, options.lock_timeout, coherent))
 }
 
 struct StoredMachine {

@@ -63,7 +63,7 @@ impl Store {
 
     fn commit(&self, rows: Vec<Row>, interrupt: &dyn Interrupt) -> Result<usize> {
         self.check_open()?;
-        commit::record(&self.place, interrupt, Batch::new(self.recorder(), rows))
+        commit::record(&self.place, &self.group, interrupt, Batch::new(self.recorder(), rows))
     }
 
     /// Adds a program without a record, as the original's `record_many` of no schedules does.

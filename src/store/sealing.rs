@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::Store;
 use super::open::{Options, check_is_database, not_readable, place_of, resolve};
+use crate::clock;
 use crate::commit;
 use crate::error::{Error, Result};
 use crate::lock::{self, Interrupt, LockInfo};
-use crate::storage::{connection, journal, schema};
+use crate::storage::{connection, journal, meta, schema};
 
 /// Records that are handed over while a store is unsealed are written so many times before that is given up.
 const TRIES: u32 = 5;
@@ -23,7 +24,14 @@ impl Store {
     pub fn seal(&self, interrupt: &dyn Interrupt) -> Result<bool> {
         self.check_open()?;
         self.check_writes()?;
-        lock::seal(&self.place, interrupt)
+        if !lock::seal(&self.place, interrupt)? {
+            return Ok(false);
+        }
+        self.write(interrupt, |tenure| {
+            connection::raise_epoch(tenure.connection(), self.db_path())?;
+            meta::set(tenure.connection(), self.db_path(), "sealed_at", &clock::now_iso())
+        })?;
+        Ok(true)
     }
 
     /// Opens a sealed store to clients of the original, which must happen while nobody uses it. `false` if it was open.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! client DB create
-//! client DB record PREFIX FROM COUNT [BATCH]   one line "ack PREFIX NUMBER" for each acknowledged record
+//! client DB record PREFIX FROM COUNT [BATCH]   one line "ack PREFIX NUMBER" for each acknowledged record, and "known
+//!                                              PREFIX NUMBER" where the store says that it had some of a batch
 //! client DB overwrite PREFIX FROM COUNT        the same, replacing records
 //! client DB lookup PREFIX FROM COUNT           one line "hit|miss PREFIX NUMBER" for each
 //! client DB check                              one line "ok|bad PREFIX NUMBER" for each record, by its own checksum
@@ -206,7 +207,10 @@ fn record(
     while next < from.saturating_add(count) {
         let numbers = next..(next + batch.max(1)).min(from.saturating_add(count));
         let rows: Vec<_> = numbers.clone().map(|number| measurement(prefix, number)).collect();
-        insist(|| store.record_batch(&rows, "rows", overwrite, &Uninterrupted))?;
+        let written = insist(|| store.record_batch(&rows, "rows", overwrite, &Uninterrupted))?;
+        if written < rows.len() {
+            say(&format!("known {prefix} {next}"));
+        }
         for number in numbers.clone() {
             acknowledge(prefix, number);
         }

@@ -5,28 +5,13 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
-use crate::lock::my_random;
 
 /// Clients whose last batch is remembered.
 const REMEMBERED: i64 = 100_000;
-
-/// Who has one batch at a time: a thread of a process, a buffer of records, or a batch that is handed over for good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Client(String);
-
-static CLIENTS: AtomicU64 = AtomicU64::new(0);
-
-impl Client {
-    /// One that has had no batch yet.
-    pub(crate) fn new() -> Self {
-        Self(format!("{:016x}-{}", my_random(), CLIENTS.fetch_add(1, Ordering::Relaxed)))
-    }
-}
 
 /// One batch of one client.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,29 +21,17 @@ pub(crate) struct BatchId {
 }
 
 impl BatchId {
-    /// The next batch of this thread.
-    pub(super) fn next() -> Self {
-        thread_local! {
-            static THREAD: u64 = CLIENTS.fetch_add(1, Ordering::Relaxed);
-        }
-        // A forked child's thread is another client.
-        Self::of(&Client(format!("{:016x}-{}", my_random(), THREAD.with(|number| *number))))
-    }
-
-    /// The next batch of `client`.
-    pub(super) fn of(client: &Client) -> Self {
-        /// Batches of this process. Its child, another client, may go on with the same numbers.
-        static BATCHES: AtomicU64 = AtomicU64::new(1);
-        Self { client: client.0.clone(), number: BATCHES.fetch_add(1, Ordering::Relaxed) }
+    pub(crate) fn new(client: String, number: u64) -> Self {
+        Self { client, number }
     }
 
     /// Batches of one process in the order in which they were made.
-    pub(super) fn order(&self) -> (&str, u64) {
+    pub(crate) fn order(&self) -> (&str, u64) {
         (self.client.split('-').next().unwrap_or_default(), self.number)
     }
 
     /// Reads what [`Display`] has written.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (client, number) = text.split_once('.')?;
         let known = client.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         (known && !client.is_empty()).then_some(())?;
@@ -74,7 +47,7 @@ impl Display for BatchId {
 
 /// What the store knows of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
+pub(crate) enum Known {
     /// Nothing.
     New,
     /// It was committed, with this answer.
@@ -88,7 +61,7 @@ pub(super) enum Known {
 /// # Errors
 ///
 /// [`Error::Sqlite`].
-pub(super) fn known(connection: &Connection, path: &Path, batch: &BatchId) -> Result<Known> {
+pub(crate) fn known(connection: &Connection, path: &Path, batch: &BatchId) -> Result<Known> {
     if crate::mutation::off("applied") {
         return Ok(Known::New);
     }
@@ -110,7 +83,7 @@ pub(super) fn known(connection: &Connection, path: &Path, batch: &BatchId) -> Re
 /// # Errors
 ///
 /// [`Error::Sqlite`].
-pub(super) fn note(connection: &Connection, path: &Path, batch: &BatchId, answer: i64) -> Result<()> {
+pub(crate) fn note(connection: &Connection, path: &Path, batch: &BatchId, answer: i64) -> Result<()> {
     let failed = |error| Error::sqlite(path, "noting a batch")(error);
     let known = connection
         .prepare_cached("UPDATE applied SET number = ?2, answer = ?3 WHERE client = ?1")
