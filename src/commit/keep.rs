@@ -42,9 +42,7 @@ pub(crate) fn keep(place: &Place, batch: &Batch) -> Result<Option<String>> {
             file.set_permissions(Permissions::from_mode(0o666))?;
         }
         file.write_all(&post::encode(batch))?;
-        if !mutation::off("sync-kept") {
-            file.sync_all()?;
-        }
+        file.sync_all()?;
         // An error may hide a success.
         fs::rename(&aside, &path).or_else(|error| path.symlink_metadata().map(drop).map_err(|_| error))
     };
@@ -55,7 +53,6 @@ pub(crate) fn keep(place: &Place, batch: &Batch) -> Result<Option<String>> {
             return Ok(None);
         }
         Err(source) => Error::Io { path: path.clone(), action: "writing", source },
-        Ok(()) if mutation::off("sync-kept") => return Ok(Some(name)),
         Ok(()) => match sync_directory(&directory.path) {
             Ok(()) => return Ok(Some(name)),
             Err(error) => error,
@@ -157,7 +154,6 @@ impl Kept {
         let directory = place.directory().path;
         let done = self.0.iter().filter(|(_, done)| *done);
         for (post, _) in done.clone() {
-            mutation::reached("remove-kept");
             let _ = fs::remove_file(directory.join(post.name()));
         }
         done.count()

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::blocking::blocking;
 use super::convert::{self, seconds};
-use super::rows::{Found, hit};
+use super::rows::hit;
 use super::store::Store;
 use crate::measurement::Measurement;
 use crate::store::{Buffer as Core, HandedOver, Limits};
@@ -53,9 +54,14 @@ impl Buffer {
         blocking(py, |interrupt| self.core.record(&measurement, overwrite, interrupt))
     }
 
-    fn lookup(&self, py: Python<'_>, source: &str, schedule: &str) -> PyResult<Option<Found>> {
+    fn lookup<'py>(
+        &self,
+        py: Python<'py>,
+        source: &str,
+        schedule: &str,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let found = blocking(py, |interrupt| self.core.lookup(source, schedule, interrupt))?;
-        Ok(found.as_deref().map(hit))
+        found.as_deref().map(|found| hit(py, found)).transpose()
     }
 
     #[getter]
