@@ -17,6 +17,8 @@ use crate::{machine, mutation};
 const LOCKS: &str = ".lock";
 /// Batches that wait for whoever holds the lock.
 pub(crate) const BATCHES: &str = "batch";
+/// Batches that were handed over for good: nobody waits for them, and they outlive their process. Never swept.
+pub(crate) const KEPT: &str = "keep";
 /// Files that become a store, a backup or an export.
 const COPIES: &str = ".tirastore";
 
@@ -49,6 +51,11 @@ fn without_name(error: io::Error) -> io::Error {
     let cause =
         error.get_ref().and_then(|wrapped| wrapped.source()?.downcast_ref::<io::Error>()?.raw_os_error());
     cause.map_or(error, io::Error::from_raw_os_error)
+}
+
+/// Beginning of the names of batches that this process hands over for good.
+pub(crate) fn kept_prefix() -> String {
+    if mutation::off("outlive-the-process") { batch_prefix() } else { prefix(KEPT) }
 }
 
 fn prefix(kind: &str) -> String {

@@ -18,6 +18,7 @@ True
 from __future__ import annotations
 
 from tirastore import _core, errors
+from tirastore.buffer import WriteBuffer
 from tirastore.errors import *  # noqa: F403 -- every name of errors.__all__ is public here, too
 from tirastore.maintenance import LockInfo, break_lock, lock_info, repair_lock
 from tirastore.metrics import CacheInfo, Metrics
@@ -44,6 +45,7 @@ __all__ = [
     "Metrics",
     "TiraStore",
     "VerifyReport",
+    "WriteBuffer",
     "break_lock",
     "lock_info",
     "make_key",

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 
 __all__ = [
+    "Buffer",
     "FileSystem",
     "HardLinkLock",
     "Store",
@@ -46,6 +47,30 @@ def repair_lock(db_path: Path, lock_timeout: float) -> str | None: ...
 
 # The file system of a path, or of its nearest ancestor that exists.
 def file_system(path: str | Path) -> FileSystem: ...
+
+@final
+class Buffer:
+    def __new__(
+        cls, store: Store, *, max_records: int, max_seconds: float, background: bool
+    ) -> Buffer: ...
+    # The process whose records these are.
+    @property
+    def owner(self) -> int: ...
+    def record(
+        self,
+        program_name: str,
+        source: str,
+        schedule: str,
+        is_legal: Any,
+        execution_times: Any,
+        overwrite: bool,
+    ) -> None: ...
+    def lookup(self, source: str, schedule: str) -> _Found | None: ...
+    @property
+    def pending(self) -> int: ...
+    def flush(self) -> int: ...
+    # None: written by the flush that the caller has interrupted.
+    def post(self) -> int | None: ...
 
 @final
 class FileSystem:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tirastore import _core
+from tirastore.buffer import WriteBuffer
 from tirastore.errors import CorruptRecordWarning, CpuMismatchWarning
 from tirastore.maintenance import Maintained
 from tirastore.metrics import Measured
@@ -367,6 +368,53 @@ class TiraStore(Maintained, Measured):
         2
         """
         return self._core.record_batch(list(measurements), bool(overwrite))
+
+    def buffered(
+        self,
+        max_records: int = 32768,
+        max_seconds: float = 5.0,
+        background: bool = True,
+        *,
+        on_sigterm: bool = True,
+    ) -> WriteBuffer:
+        """Return a buffer whose records are written together: much faster than one by one.
+
+        Parameters
+        ----------
+        max_records : int
+            Records that wait in memory at most.
+        max_seconds : float
+            Seconds after which the oldest is written, in the background.
+        background : bool
+            ``False``: no thread, and `max_seconds` is not looked at.
+        on_sigterm : bool
+            Save what waits when SIGTERM arrives, then do what was done about it before. Only in
+            the main thread; given back when the buffer is closed.
+
+        Returns
+        -------
+        WriteBuffer
+            A context manager, which is flushed at the end of its block.
+
+        Raises
+        ------
+        WriteNotAllowedError
+            The store cannot be written.
+
+        Examples
+        --------
+        >>> with store.buffered() as buffer:
+        ...     buffer.record("mm", "void mm() {}", "", True, [1.5])
+        >>> store.count()
+        1
+        """
+        return WriteBuffer(
+            self,
+            max_records=max_records,
+            max_seconds=max_seconds,
+            background=background,
+            on_sigterm=on_sigterm,
+        )
 
     def get_program_source(self, program_name: str) -> list[dict[str, str]]:
         """Return the sources recorded under a name, ordered by hash.

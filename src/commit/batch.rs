@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ids;
+use super::ids::{self, Client};
 use crate::error::Result;
 use crate::lock::Tenure;
 use crate::storage::applied::BatchId;
@@ -17,19 +17,26 @@ const ROWS_BETWEEN_RENEWALS: usize = 256;
 pub(crate) struct Batch {
     pub(crate) id: BatchId,
     pub(crate) recorder: Recorder,
-    /// Replace what is there.
-    pub(crate) overwrite: bool,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<Arc<Row>>,
 }
 
 /// One record, checked and encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
+    /// Replace what is there.
+    pub(crate) overwrite: bool,
     pub(crate) program: Arc<Program>,
     pub(crate) key: String,
     /// Normal form.
     pub(crate) schedule: String,
     pub(crate) result_json: String,
+}
+
+impl Row {
+    /// Bytes of text in it, its program not counted.
+    pub(crate) fn size(&self) -> usize {
+        self.key.len() + self.schedule.len() + self.result_json.len()
+    }
 }
 
 /// The program of one or more rows.
@@ -41,15 +48,18 @@ pub(crate) struct Program {
 }
 
 impl Batch {
-    pub(crate) fn new(recorder: Recorder, overwrite: bool, rows: Vec<Row>) -> Self {
-        Self { id: ids::next(), recorder, overwrite, rows }
+    pub(crate) fn new(recorder: Recorder, rows: Vec<Row>) -> Self {
+        Self { id: ids::next(), recorder, rows: rows.into_iter().map(Arc::new).collect() }
+    }
+
+    /// The same for a `client` that is no thread.
+    pub(crate) fn of(client: &Client, recorder: Recorder, rows: Vec<Arc<Row>>) -> Self {
+        Self { id: client.next_batch(), recorder, rows }
     }
 
     /// Bytes of text in it, a program counted once for each row.
     pub(crate) fn size(&self) -> usize {
-        let of_row =
-            |row: &Row| row.program.source.len() + row.key.len() + row.schedule.len() + row.result_json.len();
-        self.rows.iter().map(of_row).sum()
+        self.rows.iter().map(|row| row.program.source.len() + row.size()).sum()
     }
 
     /// Writes the rows in the running transaction. Answers how many were written.
@@ -67,7 +77,7 @@ impl Batch {
                     schedule: &row.schedule,
                     result_json: &row.result_json,
                 };
-                let put = records::put(connection, path, &self.recorder, &record, self.overwrite)?;
+                let put = records::put(connection, path, &self.recorder, &record, row.overwrite)?;
                 written += usize::from(put);
             }
             if self.rows.len() > ROWS_BETWEEN_RENEWALS {

@@ -10,6 +10,7 @@ use rand::RngExt;
 use rusqlite::Connection;
 
 use super::batch::Batch;
+use super::keep::Kept;
 use super::queue::{Fate, LARGEST_POST, Post, Queue};
 use super::threads::Waiting;
 use super::transaction::in_transaction;
@@ -30,11 +31,32 @@ const HOUSEKEEPING: u32 = 100;
 /// Those of the lock and of SQLite; after [`Error::OutcomeUnknown`] and [`Error::LockTimeout`] the batch may be in the
 /// store, or come into it.
 pub(crate) fn record(place: &Place, group: &Group, interrupt: &dyn Interrupt, batch: Batch) -> Result<usize> {
-    let counts = &group.counts;
-    CommitCounts::add(&counts.bytes, batch.size());
-    let request = Request::new(place, group, batch);
+    run(place, interrupt, &Request::new(place, group, Arc::new(batch)))
+}
+
+/// The same for a batch that may be in the store already, or stand beside the token among the files called `own`, which
+/// come first.
+///
+/// # Errors
+///
+/// Those of [`record`].
+pub(crate) fn record_buffered(
+    place: &Place,
+    group: &Group,
+    interrupt: &dyn Interrupt,
+    batch: &Arc<Batch>,
+    own: Vec<String>,
+) -> Result<usize> {
+    let mut request = Request::new(place, group, Arc::clone(batch));
+    (request.asks, request.own) = (true, own);
+    run(place, interrupt, &request)
+}
+
+fn run(place: &Place, interrupt: &dyn Interrupt, request: &Request<'_>) -> Result<usize> {
+    let counts = &request.group.counts;
+    CommitCounts::add(&counts.bytes, request.batch().size());
     let mut combined = Combined::default();
-    let done = lock::run(place, Access::Write, interrupt, &request, |tenure, repeated| {
+    let done = lock::run(place, Access::Write, interrupt, request, |tenure, repeated| {
         if let Some(answer) = request.waiting.answer() {
             // Another thread has committed it while this one came in.
             combined = Combined { mine: answer, ..Combined::default() };
@@ -42,13 +64,13 @@ pub(crate) fn record(place: &Place, group: &Group, interrupt: &dyn Interrupt, ba
         }
         request.may_be_known.set(request.may_be_known.get() || repeated);
         if !repeated {
-            combined = Combined::of(&request, tenure);
+            combined = Combined::of(request, tenure);
         }
-        combined.commit(&request, tenure)
+        combined.commit(request, tenure)
     });
     match done {
         Ok(Some(())) => {
-            combined.acknowledge(&request);
+            combined.acknowledge(request);
             Ok(combined.mine)
         }
         Ok(None) => {
@@ -71,13 +93,17 @@ struct Request<'a> {
     waiting: Arc<Waiting>,
     listed: Cell<bool>,
     posted: Cell<bool>,
+    /// It may have been in the store before.
+    asks: bool,
+    /// Files that this process has handed over, and that come before the batch.
+    own: Vec<String>,
     /// Another process may have committed it, or an earlier try of this one.
     may_be_known: Cell<bool>,
     answer: Cell<Option<usize>>,
 }
 
 impl<'a> Request<'a> {
-    fn new(place: &'a Place, group: &'a Group, batch: Batch) -> Self {
+    fn new(place: &'a Place, group: &'a Group, batch: Arc<Batch>) -> Self {
         Self {
             place,
             group,
@@ -85,6 +111,8 @@ impl<'a> Request<'a> {
             waiting: Waiting::new(batch),
             listed: Cell::new(false),
             posted: Cell::new(false),
+            asks: false,
+            own: Vec::new(),
             may_be_known: Cell::new(false),
             answer: Cell::new(None),
         }
@@ -163,6 +191,7 @@ impl Drop for Request<'_> {
 #[derive(Default)]
 struct Combined {
     mine: usize,
+    kept: Kept,
     threads: Vec<(Arc<Waiting>, Option<usize>)>,
     posts: Vec<(Post, Option<i64>)>,
 }
@@ -171,8 +200,9 @@ impl Combined {
     /// Everything that waits. After a holder that has died inside, only what this thread came for: it may have been a
     /// post that ended it.
     fn of(request: &Request<'_>, tenure: &Tenure<'_>) -> Self {
+        let kept = Kept::of(request.place, tenure, &request.own);
         if tenure.was_taken_over() || mutation::off("combine") {
-            return Self::default();
+            return Self { kept, ..Self::default() };
         }
         if crate::random::rng().random_ratio(1, HOUSEKEEPING) {
             request.queue.remove_forgotten(tenure.batches());
@@ -181,6 +211,7 @@ impl Combined {
         let posts = request.queue.posts(tenure.batches(), &request.batch().id);
         Self {
             mine: 0,
+            kept,
             threads: threads.into_iter().map(|waiting| (waiting, None)).collect(),
             posts: posts.into_iter().map(|post| (post, None)).collect(),
         }
@@ -188,8 +219,9 @@ impl Combined {
 
     fn commit(&mut self, request: &Request<'_>, tenure: &Tenure<'_>) -> Result<()> {
         let path = request.place.db_path.as_path();
-        let asked = request.may_be_there();
+        let asked = request.asks || request.may_be_there();
         in_transaction(request.place, tenure, |connection| {
+            self.kept.put(connection, request.place, tenure)?;
             self.mine = usize::try_from(put(request.batch(), tenure, path, asked)?).unwrap_or(0);
             for (waiting, answer) in &mut self.threads {
                 *answer = put_beside(connection, &waiting.batch, tenure, path)?
@@ -209,6 +241,7 @@ impl Combined {
     /// Tells everybody, now that the tenure has ended well.
     fn acknowledge(&self, request: &Request<'_>) {
         let counts = &request.group.counts;
+        CommitCounts::add(&counts.combined, self.kept.acknowledge(request.place));
         CommitCounts::add(&counts.combined, self.threads.len() + self.posts.len());
         for (waiting, answer) in &self.threads {
             if let Some(answer) = answer {

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! tirastore-post 1 <bytes of what follows> <its SHA-256, 64 hexadecimal digits>
-//! {"recorder": [...], "overwrite": ..., "programs": [[hash, name, source], ...], "rows": [[program, key, ...], ...]}
+//! {"recorder": [...], "programs": [[hash, name, source], ...], "rows": [[program, overwrite, key, ...], ...]}
 //! ```
 //!
-//! It is only a request: nothing of it is acknowledged, so nothing of it is synced. Torn, cut or foreign files fail
-//! their checksum and are left alone.
+//! Most are only requests: nothing of them is acknowledged, so nothing of them is synced. Those that are handed over for
+//! good are (`keep`). Torn, cut or foreign files fail their checksum and are left alone.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,14 +31,13 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
             programs.push(&row.program);
             programs.len() - 1
         });
-        rows.push(json!([number, row.key, row.schedule, row.result_json]));
+        rows.push(json!([number, row.overwrite, row.key, row.schedule, row.result_json]));
     }
     let programs: Vec<_> =
         programs.iter().map(|program| json!([program.hash, program.name, program.source])).collect();
     let Recorder { hostname, username, source_project } = &batch.recorder;
     let body = json!({
         "recorder": [hostname, username, source_project],
-        "overwrite": batch.overwrite,
         "programs": programs,
         "rows": rows,
     });
@@ -58,28 +57,27 @@ pub(super) fn decode(id: BatchId, contents: &[u8]) -> Option<Batch> {
         return None;
     }
     let body: Value = serde_json::from_slice(body).ok()?;
-    let [hostname, username, source_project] = texts(body.get("recorder")?)?;
+    let [hostname, username, source_project] = texts(body.get("recorder")?.as_array()?)?;
     let programs = body.get("programs")?.as_array()?.iter().map(|program| {
-        let [hash, name, source] = texts(program)?;
+        let [hash, name, source] = texts(program.as_array()?)?;
         Some(Arc::new(Program { hash, name, source }))
     });
     let programs = programs.collect::<Option<Vec<_>>>()?;
     let rows = body.get("rows")?.as_array()?.iter().map(|row| {
-        let (program, rest) = row.as_array()?.split_first()?;
+        let [program, overwrite, texts_of_row @ ..] = row.as_array()?.as_slice() else { return None };
         let program = Arc::clone(programs.get(usize::try_from(program.as_u64()?).ok()?)?);
-        let [key, schedule, result_json] = texts(&Value::Array(rest.to_vec()))?;
-        Some(Row { program, key, schedule, result_json })
+        let [key, schedule, result_json] = texts(texts_of_row)?;
+        Some(Arc::new(Row { overwrite: overwrite.as_bool()?, program, key, schedule, result_json }))
     });
     Some(Batch {
         id,
         recorder: Recorder { hostname, username, source_project },
-        overwrite: body.get("overwrite")?.as_bool()?,
         rows: rows.collect::<Option<_>>()?,
     })
 }
 
-fn texts<const N: usize>(value: &Value) -> Option<[String; N]> {
-    let texts = value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned));
+fn texts<const N: usize>(values: &[Value]) -> Option<[String; N]> {
+    let texts = values.iter().map(|text| text.as_str().map(str::to_owned));
     texts.collect::<Option<Vec<_>>>()?.try_into().ok()
 }
 
@@ -93,6 +91,7 @@ mod tests {
         let program =
             Arc::new(Program { hash: "h".to_owned(), name: name.to_owned(), source: source.to_owned() });
         let row = |number| Row {
+            overwrite: (number % 2 == 0) == overwrite,
             program: Arc::clone(&program),
             key: format!("key {number}"),
             schedule: source.to_owned(),
@@ -103,7 +102,7 @@ mod tests {
             username: source.to_owned(),
             source_project: String::new(),
         };
-        Batch { id: ids::next(), recorder, overwrite, rows: (0..rows).map(row).collect() }
+        Batch::new(recorder, (0..rows).map(row).collect())
     }
 
     proptest! {

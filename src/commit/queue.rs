@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::batch::Batch;
-use super::post;
+use super::{keep, post};
 use crate::lock::{BATCH_WAITS, Place};
 use crate::scratch;
 use crate::storage::applied::BatchId;
@@ -25,10 +25,12 @@ use crate::storage::applied::BatchId;
 const NEW: &str = BATCH_WAITS;
 const ANSWERED: &str = ".ok.";
 /// A bigger batch takes a tenure of its own.
-pub(super) const LARGEST_POST: usize = 1 << 20;
+pub(crate) const LARGEST_POST: usize = 1 << 20;
+/// A batch under way that is handed over keeps its id, and so its rows, whatever its size.
+const LARGEST_KEPT: u64 = 1 << 32;
 /// Posts that one tenure commits at most, and their bytes.
 const MOST_POSTS: usize = 1024;
-const MOST_BYTES: u64 = 32 << 20;
+pub(super) const MOST_BYTES: u64 = 32 << 20;
 /// Answers that nobody has fetched, and posts that nobody could read, are removed after this long.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
@@ -116,6 +118,7 @@ impl Queue {
     pub(super) fn posts(&self, names: &[String], mine: &BatchId) -> Vec<Post> {
         let mut asked: Vec<_> = names
             .iter()
+            .filter(|name| !keep::is_kept(name))
             .filter_map(|name| {
                 let stem = name.strip_suffix(NEW)?;
                 Some((BatchId::parse(stem.rsplit('_').next()?)?, stem.to_owned()))
@@ -126,12 +129,36 @@ impl Queue {
         asked.truncate(MOST_POSTS);
         let (mut bytes, mut posts) = (0, Vec::new());
         for (id, stem) in asked {
-            let contents = read(&self.path(&stem, NEW)).unwrap_or_default();
+            // JSON writes some bytes as six.
+            let contents = read(&self.path(&stem, NEW), 8 * LARGEST_POST as u64).unwrap_or_default();
             bytes += contents.len() as u64;
             if let Some(batch) = post::decode(id, &contents) {
                 posts.push(Post { stem, batch });
             }
             if bytes > MOST_BYTES {
+                break;
+            }
+        }
+        posts
+    }
+
+    /// The posts among the files called `names` that were handed over for good, older ones of a process first.
+    /// No more than the `most` bytes, about.
+    pub(super) fn kept(&self, names: &[String], most: u64) -> Vec<Post> {
+        let mut asked: Vec<_> = names
+            .iter()
+            .filter_map(|name| {
+                let stem = name.strip_suffix(NEW)?;
+                Some((BatchId::parse(stem.rsplit('_').next()?)?, stem.to_owned()))
+            })
+            .collect();
+        asked.sort_by(|(one, _), (other, _)| one.order().cmp(&other.order()));
+        let (mut bytes, mut posts) = (0, Vec::new());
+        for (id, stem) in asked {
+            let contents = read(&self.path(&stem, NEW), LARGEST_KEPT).unwrap_or_default();
+            bytes += contents.len() as u64;
+            posts.extend(post::decode(id, &contents).map(|batch| Post { stem, batch }));
+            if bytes > most {
                 break;
             }
         }
@@ -150,7 +177,7 @@ impl Queue {
 
     /// Removes those of the files called `names` that nobody has fetched, or could read, for long.
     pub(super) fn remove_forgotten(&self, names: &[String]) {
-        for name in names {
+        for name in names.iter().filter(|name| !keep::is_kept(name)) {
             let path = self.directory.join(name);
             let age = fs::symlink_metadata(&path).ok().and_then(|file| file.modified().ok()?.elapsed().ok());
             if age.is_some_and(|age| age > FORGOTTEN) {
@@ -165,11 +192,16 @@ fn stem(id: &BatchId) -> String {
     format!("{}{id}", scratch::batch_prefix())
 }
 
-/// The contents of a file that is small enough to be a post.
-fn read(path: &std::path::Path) -> Option<Vec<u8>> {
+impl Post {
+    /// The name of its file.
+    pub(super) fn name(&self) -> String {
+        format!("{}{NEW}", self.stem)
+    }
+}
+
+/// The contents of a file that has at most `most` bytes.
+fn read(path: &std::path::Path, most: u64) -> Option<Vec<u8>> {
     let file = File::open(path).ok()?;
-    // JSON writes some bytes as six.
-    let most = 8 * LARGEST_POST as u64;
     let length = file.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
     let mut contents = Vec::new();
     (length <= most).then_some(())?;

@@ -10,7 +10,7 @@ use super::batch::Batch;
 /// A batch of a thread that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) batch: Batch,
+    pub(super) batch: Arc<Batch>,
     /// A thread inside has tried to commit it: whether it is in the store is to be asked.
     pub(super) tried: AtomicBool,
     answer: Mutex<Option<usize>>,
@@ -18,7 +18,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(batch: Batch) -> Arc<Self> {
+    pub(super) fn new(batch: Arc<Batch>) -> Arc<Self> {
         Arc::new(Self { batch, tried: AtomicBool::default(), answer: Mutex::default(), owner: process::id() })
     }
 

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::mutation;
 use crate::notices;
+use crate::scratch;
 use crate::storage::fence::{self, Fenced, Source};
 use crate::storage::fresh;
 use crate::storage::vfs::guard::{Cover, Files, Guard, is_cold};
@@ -199,6 +200,7 @@ impl<'a> Turn<'a> {
             }
             other => other,
         });
+        let outcome = outcome.and_then(|()| self.nothing_handed_over());
         let kept = outcome.and_then(|()| lock(&self.held).keep());
         mutation::reached("leave");
         match kept.and_then(|()| self.place.directory().remove()) {
@@ -206,6 +208,16 @@ impl<'a> Turn<'a> {
             // The store stays as it was, sealed and whole.
             refused => self.release(refused),
         }
+    }
+
+    /// Batches that were handed over for good must be in the store before their directory goes away.
+    fn nothing_handed_over(&self) -> Result<()> {
+        let scan = self.place.directory().scan()?;
+        if scan.is_some_and(|scan| scan.batches.iter().any(|name| name.starts_with(scratch::KEPT))) {
+            let why = "records were handed over that are not in the store yet".to_owned();
+            return Err(Error::Busy { path: self.place.db_path.clone(), why });
+        }
+        Ok(())
     }
 
     fn prepare(&mut self, access: Access, wait: &Wait<'_>) -> Result<()> {

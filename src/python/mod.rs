@@ -1,6 +1,7 @@
 //! The extension module `tirastore._core`: converts arguments and results and delegates. It decides nothing.
 
 mod blocking;
+mod buffer;
 mod convert;
 mod errors;
 mod filesystem;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 mod _core {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::buffer::Buffer;
     #[pymodule_export]
     use super::filesystem::{FileSystem, file_system};
     #[pymodule_export]

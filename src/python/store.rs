@@ -1,6 +1,7 @@
 //! `tirastore._core.Store`: what the Python class `TiraStore` is made of.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::prelude::*;
@@ -21,7 +22,7 @@ use crate::store::{Options, Protocol, Store as Core};
 
 #[pyclass(frozen, module = "tirastore._core")]
 pub(super) struct Store {
-    core: Core,
+    pub(super) core: Arc<Core>,
 }
 
 #[pymethods]
@@ -74,7 +75,7 @@ impl Store {
             memory_cache_bytes: convert::megabytes("memory_cache_mb", memory_cache_mb)?,
         };
         let core = blocking(py, |interrupt| Core::open(options, interrupt))?;
-        Ok(Self { core })
+        Ok(Self { core: Arc::new(core) })
     }
 
     #[getter]

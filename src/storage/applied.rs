@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// Clients whose last batch is remembered.
 const REMEMBERED: i64 = 100_000;
 
-/// One batch of one client, which is a thread of a process: it has one batch at a time.
+/// One batch of one client.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BatchId {
     client: String,
@@ -23,6 +23,11 @@ pub(crate) struct BatchId {
 impl BatchId {
     pub(crate) fn new(client: String, number: u64) -> Self {
         Self { client, number }
+    }
+
+    /// Batches of one process in the order in which they were made.
+    pub(crate) fn order(&self) -> (&str, u64) {
+        (self.client.split('-').next().unwrap_or_default(), self.number)
     }
 
     /// Reads what [`Display`] has written.

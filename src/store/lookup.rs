@@ -23,8 +23,11 @@ impl Store {
         schedule: &str,
         interrupt: &dyn Interrupt,
     ) -> Result<Option<Arc<Hit>>> {
+        self.lookup_key(key_of(source, schedule), interrupt)
+    }
+
+    pub(super) fn lookup_key(&self, key: HexDigest, interrupt: &dyn Interrupt) -> Result<Option<Arc<Hit>>> {
         self.check_open()?;
-        let key = key_of(source, schedule);
         Ok(reads::find(&self.place, &self.hits, self.read_mode, interrupt, &[key])?.pop().flatten())
     }
 
@@ -92,7 +95,7 @@ impl Store {
     }
 }
 
-fn key_of(source: &str, schedule: &str) -> HexDigest {
+pub(super) fn key_of(source: &str, schedule: &str) -> HexDigest {
     key::make_key(program::hash(source).as_str(), schedule)
 }
 

@@ -3,6 +3,7 @@
 //! Every call may fail as the lock, the file system or SQLite fail; what a call adds to that is said where it stands.
 
 mod admin;
+mod buffer;
 mod copies;
 mod lookup;
 mod open;
@@ -14,6 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+pub use buffer::{Buffer, HandedOver, Limits};
 pub use copies::Exported;
 pub use open::{Options, Protocol};
 pub use sealing::{break_lock, lock_info, repair_lock};

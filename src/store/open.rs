@@ -16,7 +16,10 @@ use crate::storage::meta::{self, Machine};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
 use crate::storage::{birth, connection, fresh, journal, schema};
-use crate::{filesystem, machine, scratch};
+use crate::{filesystem, machine, notices, scratch};
+
+/// How long an opening waits for its turn to write what was handed over.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a store is opened. The defaults are those of the Python constructor.
 #[derive(Debug, Clone)]
@@ -143,6 +146,9 @@ impl Store {
         if options.allow_cpu_mismatch {
             store.cpu_mismatch = None;
         }
+        if store.writes_allowed && !options.locked_by_caller {
+            store.apply_kept(interrupt)?;
+        }
         Ok(store)
     }
 
@@ -170,6 +176,23 @@ impl Store {
                 (true, _) => birth::fill_empty(path, here),
             }
         })
+    }
+
+    /// Writes what the dead have handed over: in a store that is only read from here on nobody else would. Whoever holds
+    /// the lock for long does it, too.
+    fn apply_kept(&self, interrupt: &dyn Interrupt) -> Result<()> {
+        let place = Place { lock_timeout: self.place.lock_timeout.min(PATIENCE), ..self.place.clone() };
+        match commit::apply_kept(&place, interrupt, &[]) {
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            Ok(()) | Err(Error::LockTimeout { .. }) => Ok(()),
+            Err(error) => {
+                let path = self.place.db_path.display();
+                notices::put(format!(
+                    "{path}: records that were handed over are not in the store yet: {error}"
+                ));
+                Ok(())
+            }
+        }
     }
 
     /// Opening a database that has a journal rolls the journal back. So what is certainly no store is told from one

@@ -28,8 +28,8 @@ impl Store {
         interrupt: &dyn Interrupt,
     ) -> Result<bool> {
         self.check_writes()?;
-        let row = self.prepare(measurement, &mut Programs::default())?;
-        self.commit(vec![row], overwrite, interrupt).map(|written| written > 0)
+        let row = self.prepare(measurement, overwrite, || program_of(measurement))?;
+        self.commit(vec![row], interrupt).map(|written| written > 0)
     }
 
     /// Records measurements of any programs in one transaction, after all of them have been checked. Answers how
@@ -51,22 +51,19 @@ impl Store {
             .iter()
             .enumerate()
             .map(|(index, measurement)| {
-                self.prepare(measurement, &mut programs).map_err(|error| Error::InBatch {
-                    list,
-                    index,
-                    source: Box::new(error),
-                })
+                self.prepare(measurement, overwrite, || programs.of(measurement))
+                    .map_err(|error| Error::InBatch { list, index, source: Box::new(error) })
             })
             .collect::<Result<Vec<_>>>()?;
         if rows.is_empty() {
             return Ok(0);
         }
-        self.commit(rows, overwrite, interrupt)
+        self.commit(rows, interrupt)
     }
 
-    fn commit(&self, rows: Vec<Row>, overwrite: bool, interrupt: &dyn Interrupt) -> Result<usize> {
+    fn commit(&self, rows: Vec<Row>, interrupt: &dyn Interrupt) -> Result<usize> {
         self.check_open()?;
-        commit::record(&self.place, &self.group, interrupt, Batch::new(self.recorder(), overwrite, rows))
+        commit::record(&self.place, &self.group, interrupt, Batch::new(self.recorder(), rows))
     }
 
     /// Adds a program without a record, as the original's `record_many` of no schedules does.
@@ -78,14 +75,20 @@ impl Store {
         self.write(interrupt, |tenure| programs::put(tenure.connection(), &self.place.db_path, program))
     }
 
-    fn prepare<'a>(&self, measurement: &'a Measurement, programs: &mut Programs<'a>) -> Result<Row> {
+    /// Checks and encodes a measurement, whose program is `program`.
+    pub(super) fn prepare(
+        &self,
+        measurement: &Measurement,
+        overwrite: bool,
+        program: impl FnOnce() -> Arc<commit::Program>,
+    ) -> Result<Row> {
         measurement.outcome.validate()?;
         let schedule = schedule::normalize(&measurement.schedule);
         self.check_schedule(&schedule)?;
-        let program = programs.of(measurement);
+        let program = program();
         let key = key::key_of_normal(&program.hash, &schedule).as_str().to_owned();
         let result_json = result_json::encode(&measurement.outcome);
-        Ok(Row { program, key, schedule, result_json })
+        Ok(Row { overwrite, program, key, schedule, result_json })
     }
 
     fn check_schedule(&self, normal: &str) -> Result<()> {
@@ -123,12 +126,15 @@ struct Programs<'a>(HashMap<(&'a str, &'a str), Arc<commit::Program>>);
 impl<'a> Programs<'a> {
     fn of(&mut self, measurement: &'a Measurement) -> Arc<commit::Program> {
         let Measurement { program_name: name, program_source_code: source, .. } = measurement;
-        let program = self.0.entry((name, source)).or_insert_with(|| {
-            let hash = program::hash(source).as_str().to_owned();
-            Arc::new(commit::Program { hash, name: name.clone(), source: source.clone() })
-        });
-        Arc::clone(program)
+        Arc::clone(self.0.entry((name, source)).or_insert_with(|| program_of(measurement)))
     }
+}
+
+/// The program of a measurement.
+pub(super) fn program_of(measurement: &Measurement) -> Arc<commit::Program> {
+    let Measurement { program_name: name, program_source_code: source, .. } = measurement;
+    let hash = program::hash(source).as_str().to_owned();
+    Arc::new(commit::Program { hash, name: name.clone(), source: source.clone() })
 }
 
 /// Hashes of the sources of one batch, each computed once.

@@ -5,9 +5,13 @@ use std::path::Path;
 use super::Store;
 use super::open::{Options, check_is_database, not_readable, place_of, resolve};
 use crate::clock;
+use crate::commit;
 use crate::error::{Error, Result};
 use crate::lock::{self, Interrupt, LockInfo};
 use crate::storage::{connection, journal, meta, schema};
+
+/// Records that are handed over while a store is unsealed are written so many times before that is given up.
+const TRIES: u32 = 5;
 
 impl Store {
     /// How the store is locked just now.
@@ -34,7 +38,15 @@ impl Store {
     pub fn unseal(&self, interrupt: &dyn Interrupt) -> Result<bool> {
         self.check_open()?;
         self.check_writes()?;
-        lock::unseal(&self.place, interrupt)
+        let mut tries = 0;
+        loop {
+            // They stand in the directory that goes away.
+            commit::apply_kept(&self.place, interrupt, &[])?;
+            match lock::unseal(&self.place, interrupt) {
+                Err(Error::Busy { .. }) if tries < TRIES => tries += 1,
+                other => return other,
+            }
+        }
     }
 
     /// Replaces all of the store by what is in `backup`. Who has it open sees the new content from the next call on.

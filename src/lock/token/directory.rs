@@ -65,7 +65,7 @@ impl Scan {
 
     /// Is there a batch that waits for whoever takes the token?
     pub(super) fn somebody_waits(&self) -> bool {
-        self.batches.iter().any(|name| name.ends_with(BATCH_WAITS))
+        self.batches.iter().any(|name| name.ends_with(BATCH_WAITS) && !name.starts_with(scratch::KEPT))
     }
 
     /// The one token and its name, or what is wrong. A rename that is under way looks wrong, too.
@@ -98,7 +98,7 @@ impl Directory {
                 other => other.map_err(failed)?.file_name(),
             };
             let Some(name) = name.to_str() else { continue };
-            if name.starts_with(scratch::BATCHES) {
+            if name.starts_with(scratch::BATCHES) || name.starts_with(scratch::KEPT) {
                 scan.batches.push(name.to_owned());
                 continue;
             }

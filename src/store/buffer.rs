@@ -1,0 +1,401 @@
+//! Records that wait in memory and are written together.
+//!
+//! A row is checked and encoded when it is recorded, so that a flush only writes. What a flush could not write stays:
+//! under the same id, if it may be in the store, so that it comes in once.
+
+mod layer;
+mod writer;
+
+use std::collections::HashMap;
+use std::process;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use self::layer::{Layer, Recorded};
+use super::Store;
+use super::lookup::key_of;
+use super::record::program_of;
+use crate::commit::{self, Batch, Client, LARGEST_POST, Program};
+use crate::error::{Error, Result};
+use crate::identity::HexDigest;
+use crate::lock::{self, Interrupt};
+use crate::measurement::Measurement;
+use crate::notices;
+use crate::reads::Hit;
+use crate::storage::records::Recorder;
+
+/// Between two looks at a flush of another thread.
+const LOOK: Duration = Duration::from_millis(20);
+/// A flush in the background that has failed is not repeated sooner.
+const REST: Duration = Duration::from_secs(1);
+/// Programs whose text is shared by rows.
+const PROGRAMS: usize = 1024;
+
+/// How much waits in a buffer, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Records that wait at most: then recording waits for a flush.
+    pub records: usize,
+    /// A thread flushes when the oldest has waited for this long; `None`: there is no such thread.
+    pub age: Option<Duration>,
+}
+
+/// Records of one process that wait to be written to one store.
+#[derive(Debug)]
+pub struct Buffer {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<Store>,
+    limits: Limits,
+    owner: u32,
+    /// Never held while anything is waited for but the disk.
+    state: Mutex<State>,
+    flushed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    client: Client,
+    recorder: Recorder,
+    programs: HashMap<String, Vec<Arc<Program>>>,
+    pending: Layer,
+    under_way: Option<UnderWay>,
+    handed_over: Vec<(Vec<String>, Layer)>,
+    flushing: Option<ThreadId>,
+    /// Why the flush in the background failed.
+    failed: Option<Error>,
+    notices: Vec<String>,
+    /// No flush in the background before.
+    not_before: Option<Instant>,
+    writer: Option<Sender<()>>,
+}
+
+/// A batch that is being written, or whose writing has failed.
+#[derive(Debug)]
+struct UnderWay {
+    batch: Arc<Batch>,
+    layer: Layer,
+}
+
+/// What became of records that were to be handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandedOver {
+    /// They are safe: as many as this.
+    Safe(usize),
+    /// The store is not sealed, and this thread is in the middle of a flush: they are written when it goes on.
+    WithTheFlush,
+}
+
+impl Buffer {
+    /// An empty buffer of `store`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::ReadOnly`], [`Error::CpuMismatch`], and [`Error::InvalidArgument`] for no records.
+    pub fn new(store: Arc<Store>, limits: Limits) -> Result<Self> {
+        store.check_open()?;
+        store.check_writes()?;
+        if limits.records == 0 {
+            return Err(Error::InvalidArgument("max_records must be 1 or more, got 0".to_owned()));
+        }
+        let recorder = store.recorder();
+        let state = State {
+            client: Client::new(),
+            recorder,
+            programs: HashMap::new(),
+            pending: Layer::default(),
+            under_way: None,
+            handed_over: Vec::new(),
+            flushing: None,
+            failed: None,
+            notices: Vec::new(),
+            not_before: None,
+            writer: None,
+        };
+        let (owner, state) = (process::id(), Mutex::new(state));
+        Ok(Self { inner: Arc::new(Inner { store, limits, owner, state, flushed: Condvar::new() }) })
+    }
+
+    /// The process whose records these are. Another one, its child, must not use them.
+    #[must_use]
+    pub fn owner(&self) -> u32 {
+        self.inner.owner
+    }
+
+    /// Takes a measurement. Where the buffer is full it is flushed before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::record`] for the measurement; those of a flush, also of an earlier one in the background. Then
+    /// the measurement was not taken.
+    pub fn record(
+        &self,
+        measurement: &Measurement,
+        overwrite: bool,
+        interrupt: &dyn Interrupt,
+    ) -> Result<()> {
+        let store = &self.inner.store;
+        store.check_open()?;
+        store.check_writes()?;
+        let row = store.prepare(measurement, overwrite, || self.program(measurement))?;
+        let key = key_of(&measurement.program_source_code, &row.schedule);
+        let (row, recorder) = (Arc::new(row), store.recorder());
+        loop {
+            {
+                let mut state = self.inner.state();
+                state.pass_notices();
+                if let Some(failed) = state.failed.take() {
+                    return Err(failed);
+                }
+                let is_another_project = !state.pending.is_empty() && state.recorder != recorder;
+                if state.count() < self.inner.limits.records && !is_another_project {
+                    state.recorder = recorder;
+                    state.pending.push(key, row);
+                    self.inner.wake_writer(&mut state);
+                    return Ok(());
+                }
+            }
+            self.flush(interrupt)?;
+        }
+    }
+
+    fn program(&self, measurement: &Measurement) -> Arc<Program> {
+        let Measurement { program_name: name, program_source_code: source, .. } = measurement;
+        let known =
+            |state: &State| state.programs.get(source)?.iter().find(|program| program.name == *name).cloned();
+        if let Some(program) = known(&self.inner.state()) {
+            return program;
+        }
+        let program = program_of(measurement);
+        let mut state = self.inner.state();
+        if state.programs.len() >= PROGRAMS {
+            state.programs.clear();
+        }
+        state.programs.entry(source.clone()).or_default().push(Arc::clone(&program));
+        program
+    }
+
+    /// The record of a schedule of a program, as it will be when everything is written.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::lookup`].
+    pub fn lookup(
+        &self,
+        source: &str,
+        schedule: &str,
+        interrupt: &dyn Interrupt,
+    ) -> Result<Option<Arc<Hit>>> {
+        self.inner.store.check_open()?;
+        let key = key_of(source, schedule);
+        let mine = self.inner.state().find(&self.inner.store, &key);
+        if let Some((recorded, recorder)) = &mine
+            && recorded.row.overwrite
+        {
+            return recorded.hit(recorder).map(Some);
+        }
+        match self.inner.store.lookup_key(key, interrupt)? {
+            None => mine.map(|(recorded, recorder)| recorded.hit(&recorder)).transpose(),
+            found => Ok(found),
+        }
+    }
+
+    /// Records that are not in the store, nor handed over.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.inner.state().count()
+    }
+
+    /// Writes all that waits, in one tenure. Answers how many records were written.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::record_batch`]. What could not be written waits on.
+    pub fn flush(&self, interrupt: &dyn Interrupt) -> Result<usize> {
+        self.inner.flush(interrupt)
+    }
+
+    /// Hands all that waits over, durably, without waiting for the lock; where the store is not sealed, flushes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]: what was not handed over waits on.
+    pub fn post(&self, interrupt: &dyn Interrupt) -> Result<HandedOver> {
+        let inner = &self.inner;
+        if inner.state().count() == 0 {
+            return Ok(HandedOver::Safe(0));
+        }
+        if let Some(posted) = inner.hand_over()? {
+            return Ok(HandedOver::Safe(posted));
+        }
+        if inner.state().flushing == Some(thread::current().id()) {
+            return Ok(HandedOver::WithTheFlush);
+        }
+        let count = inner.state().count();
+        inner.flush(interrupt).map(|_| HandedOver::Safe(count))
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flush(&self, interrupt: &dyn Interrupt) -> Result<usize> {
+        self.store.check_open()?;
+        let _flushing = self.begin_flush(interrupt)?;
+        let own = {
+            let mut state = self.state();
+            state.pass_notices();
+            state.failed = None;
+            state.forget_applied(&self.store);
+            state.handed_over.iter().flat_map(|(names, _)| names.clone()).collect::<Vec<_>>()
+        };
+        // One tenure: two, where one has failed before and its batch keeps its id.
+        let again = self.state().under_way.is_some();
+        let mut written = None;
+        for _ in 0..if again { 2 } else { 1 } {
+            let Some(batch) = self.state().begin_batch() else { break };
+            let outcome =
+                commit::record_buffered(&self.store.place, &self.store.group, interrupt, &batch, own.clone());
+            let mut state = self.state();
+            let posted = state.under_way.as_ref().is_none_or(|under_way| under_way.batch.id != batch.id);
+            match outcome {
+                Ok(count) => {
+                    if !posted {
+                        state.under_way = None;
+                    }
+                    *written.get_or_insert(0) += count;
+                }
+                // Handed over meanwhile: it is safe.
+                Err(error) if posted && !matches!(error, Error::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if written.is_none() && !own.is_empty() {
+            commit::apply_kept(&self.store.place, interrupt, &own)?;
+        }
+        self.state().forget_applied(&self.store);
+        Ok(written.unwrap_or(0))
+    }
+
+    /// Waits until no other thread flushes.
+    fn begin_flush(&self, interrupt: &dyn Interrupt) -> Result<Flushing<'_>> {
+        let me = thread::current().id();
+        loop {
+            {
+                let state = self.state();
+                if state.flushing == Some(me) {
+                    let text =
+                        "this flush was called by a signal handler that has interrupted a flush: call post()";
+                    return Err(Error::InvalidArgument(text.to_owned()));
+                }
+                let waited = self.flushed.wait_timeout_while(state, LOOK, |state| state.flushing.is_some());
+                let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                if state.flushing.is_none() {
+                    state.flushing = Some(me);
+                    return Ok(Flushing(self));
+                }
+            }
+            if interrupt.pending() {
+                return Err(Error::Interrupted);
+            }
+        }
+    }
+
+    /// Posts all that waits: what is under way under its id, the rest in pieces. `None` where nobody would look for it.
+    fn hand_over(&self) -> Result<Option<usize>> {
+        let place = &self.store.place;
+        if !lock::is_sealed(place) {
+            return Ok(None);
+        }
+        let mut state = self.state();
+        let mut posted = 0;
+        if let Some(under_way) = &state.under_way {
+            let Some(name) = commit::keep(place, &under_way.batch)? else { return Ok(None) };
+            // A later batch of the same client would let this one look past.
+            state.client = Client::new();
+            if let Some(UnderWay { batch, layer }) = state.under_way.take() {
+                posted += batch.rows.len();
+                state.handed_over.push((vec![name], layer));
+            }
+        }
+        let mut names = Vec::new();
+        while !state.pending.is_empty() {
+            let rows = state.pending.take_rows(LARGEST_POST);
+            let batch = Batch::of(&Client::new(), state.recorder.clone(), rows);
+            let kept = commit::keep(place, &batch);
+            if let Ok(Some(name)) = kept {
+                names.push(name);
+                posted += batch.rows.len();
+                continue;
+            }
+            state.pending.put_back(batch.rows);
+            // Rows of it that are safe are still found.
+            state.handed_over.push((names, Layer::default()));
+            return kept.map(|_| None);
+        }
+        let layer = std::mem::take(&mut state.pending);
+        if !names.is_empty() {
+            state.handed_over.push((names, layer));
+        }
+        Ok(Some(posted))
+    }
+}
+
+/// A flush that goes on.
+struct Flushing<'a>(&'a Inner);
+
+impl Drop for Flushing<'_> {
+    fn drop(&mut self) {
+        self.0.state().flushing = None;
+        self.0.flushed.notify_all();
+    }
+}
+
+impl State {
+    fn count(&self) -> usize {
+        self.pending.len() + self.under_way.as_ref().map_or(0, |under_way| under_way.batch.rows.len())
+    }
+
+    /// What a thread without a caller was to say.
+    fn pass_notices(&mut self) {
+        self.notices.drain(..).for_each(notices::put);
+    }
+
+    /// What is to be written first; `None` if nothing is.
+    fn begin_batch(&mut self) -> Option<Arc<Batch>> {
+        if self.under_way.is_none() && !self.pending.is_empty() {
+            let mut layer = std::mem::take(&mut self.pending);
+            let rows = layer.take_rows(usize::MAX);
+            let batch = Arc::new(Batch::of(&self.client, self.recorder.clone(), rows));
+            self.under_way = Some(UnderWay { batch, layer });
+        }
+        self.under_way.as_ref().map(|under_way| Arc::clone(&under_way.batch))
+    }
+
+    /// What was handed over and is in the store by now is no longer this buffer's.
+    fn forget_applied(&mut self, store: &Store) {
+        self.handed_over.retain(|(names, _)| names.iter().any(|name| commit::waits(&store.place, name)));
+    }
+
+    /// What recording in this order leaves under `key`: the last that replaces, or the first.
+    fn find(&mut self, store: &Store, key: &HexDigest) -> Option<(Recorded, Recorder)> {
+        self.forget_applied(store);
+        let under_way = self.under_way.iter().map(|under_way| &under_way.layer);
+        let older = under_way.chain(self.handed_over.iter().rev().map(|(_, layer)| layer));
+        let mut found: Option<&Recorded> = None;
+        for recorded in std::iter::once(&self.pending).chain(older).filter_map(|layer| layer.find(key)) {
+            found = Some(recorded);
+            if recorded.row.overwrite {
+                break;
+            }
+        }
+        found.map(|recorded| (recorded.clone(), self.recorder.clone()))
+    }
+}
