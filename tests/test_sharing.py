@@ -70,7 +70,7 @@ def test_modes_are_those_of_share_under_every_umask(
     assert len(files) == (9 if protocol == "token" else 5)
     assert {oct(found[path]) for path in files} == {oct(file_mode)}
     directories = [tmp_path / "new", *found.keys() - set(files)]
-    assert len(directories) == (4 if protocol == "token" else 2)
+    assert len(directories) == (3 if protocol == "token" else 2)
     assert {oct(mode(directory)) for directory in directories} == {oct(directory_mode)}
 
 

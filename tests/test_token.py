@@ -213,7 +213,10 @@ def test_a_newer_protocol_is_an_error_and_nothing_is_touched(
     store: TiraStore, version: str
 ) -> None:
     lock = lock_of(store.db_path)
+    # Whoever changes the protocol holds the token meanwhile.
+    hold_token(lock, os.getpid())
     (lock / "p.1").rename(lock / f"p.{version}")
+    free_token(lock)
     before = sorted(entry.name for entry in lock.iterdir())
     for call in (
         lambda: store.record("p", SOURCE, P, True, [1.0]),

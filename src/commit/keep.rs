@@ -23,6 +23,7 @@ use crate::mutation;
 use crate::scratch;
 use crate::storage::applied::{self, Known};
 use crate::storage::birth::sync_directory;
+use crate::storage::connection;
 
 /// Hands `batch` over, durably. Answers the name of its file; `None` where the store is not sealed, so that nobody would
 /// look for it.
@@ -131,15 +132,11 @@ impl Kept {
             if *done {
                 continue;
             }
-            let failed = Error::sqlite(path, "setting a savepoint");
-            connection.execute_batch("SAVEPOINT kept").map_err(failed)?;
             // Noted even where it changes nothing: it must not come in once more over what was deleted since.
-            let outcome = batch.put(tenure, path).and_then(|written| {
-                let written = i64::try_from(written).unwrap_or(i64::MAX);
+            let outcome = connection::in_savepoint(connection, path, || {
+                let written = i64::try_from(batch.put(tenure, path)?).unwrap_or(i64::MAX);
                 applied::note(connection, path, &batch.id, written)
-            });
-            let end = if outcome.is_ok() { "RELEASE kept" } else { "ROLLBACK TO kept; RELEASE kept" };
-            connection.execute_batch(end).map_err(Error::sqlite(path, "ending a savepoint"))?;
+            })?;
             *done = outcome.is_ok();
             if !*done {
                 // What its process handed over later must not come in first.

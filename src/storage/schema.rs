@@ -39,7 +39,7 @@ const ORIGINAL: &str = "
     );";
 
 /// `program_names` holds the second and further names of a source; the first stays in `programs`. `applied` holds the
-/// last batch of each process (`applied.rs`).
+/// last batch of each client (`applied.rs`).
 const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS program_names (
         program_name TEXT NOT NULL,

@@ -134,11 +134,12 @@ impl Request<'_> {
                         return Ok(Answer::Done);
                     }
                     wait.report(&hold.owner.process);
-                    if self.elsewhere.is_passed_on() {
-                        wait.poll_often();
-                    } else if wait.elapsed() > LONG_WAIT {
+                    if wait.elapsed() > LONG_WAIT {
                         mark.renew(wait.elapsed());
                         wait.hurry();
+                    }
+                    if self.elsewhere.is_passed_on() {
+                        wait.poll_often();
                     }
                     if wait.is_over() {
                         // Not sent away just before the lock becomes stale.
