@@ -31,8 +31,8 @@ class WriteBuffer:
     """Records of one process that wait in memory and are written together.
 
     Made by :meth:`TiraStore.buffered() <tirastore.TiraStore.buffered>`, parameters as there, for
-    workers whose measurements take milliseconds. What :meth:`record` took is *not* in the store before a flush:
-    it is lost if the process is killed (``kill -9``, a node that fails) before that.
+    workers whose measurements take milliseconds. What :meth:`record` took is *not* in the store
+    before a flush: it is lost if the process is killed (``kill -9``, a node that fails) before that.
 
     A flush happens
 
@@ -153,7 +153,7 @@ class WriteBuffer:
     def lookup(
         self, program_name: str, program_source_code: str, tiralib_schedule_string: str
     ) -> LookupResult | None:
-        """Return what :meth:`TiraStore.lookup` will return when all is written; parameters as there.
+        """Return what :meth:`TiraStore.lookup` will return when all is written.
 
         Dates of a record that waits are those of its recording.
 
