@@ -32,7 +32,7 @@ class WriteBuffer:
 
     Made by :meth:`TiraStore.buffered() <tirastore.TiraStore.buffered>`, parameters as there, for
     workers whose measurements take milliseconds. What :meth:`record` took is *not* in the store
-    before a flush: it is lost if the process is killed (``kill -9``, a node that fails) before that.
+    before a flush: it is lost if the process is killed (``kill -9``, a node that fails) before.
 
     A flush happens
 
