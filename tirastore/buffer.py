@@ -137,6 +137,8 @@ class WriteBuffer:
         >>> store.lookup("mm", "void mm() {}", "").execution_times
         [1.5]
         """
+        # Again, where it goes on after close(): the end of the interpreter writes what waits.
+        _open.add(self)
         try:
             self._core.record(
                 program_name,
@@ -153,7 +155,7 @@ class WriteBuffer:
     def lookup(
         self, program_name: str, program_source_code: str, tiralib_schedule_string: str
     ) -> LookupResult | None:
-        """Return what :meth:`TiraStore.lookup` will return when all is written.
+        """Return what :meth:`TiraStore.lookup` returns after a flush; parameters as there.
 
         Dates of a record that waits are those of its recording.
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ids::{self, Client};
+use super::ids::Client;
 use crate::error::Result;
 use crate::lock::Tenure;
 use crate::storage::applied::BatchId;
@@ -48,11 +48,7 @@ pub(crate) struct Program {
 }
 
 impl Batch {
-    pub(crate) fn new(recorder: Recorder, rows: Vec<Row>) -> Self {
-        Self { id: ids::next(), recorder, rows: rows.into_iter().map(Arc::new).collect() }
-    }
-
-    /// The same for a `client` that is no thread.
+    /// What a `client` that is no thread asks for.
     pub(crate) fn of(client: &Client, recorder: Recorder, rows: Vec<Arc<Row>>) -> Self {
         Self { id: client.next_batch(), recorder, rows }
     }

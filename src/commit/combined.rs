@@ -9,7 +9,8 @@ use std::time::Duration;
 use rand::RngExt;
 use rusqlite::Connection;
 
-use super::batch::Batch;
+use super::batch::{Batch, Row};
+use super::ids::Asking;
 use super::keep::Kept;
 use super::queue::{Fate, LARGEST_POST, Post, Queue};
 use super::threads::Waiting;
@@ -20,17 +21,27 @@ use crate::lock::{self, Access, Elsewhere, Inside, Interrupt, Place, Tenure};
 use crate::mutation;
 use crate::storage::applied::{self, Known};
 use crate::storage::connection;
+use crate::storage::records::Recorder;
 
 /// One in so many tenures looks for files that nobody has fetched.
 const HOUSEKEEPING: u32 = 100;
 
-/// Commits `batch`, or has it committed by whoever is inside. Answers how many rows were written.
+/// Commits `rows`, or has them committed by whoever is inside. Answers how many rows were written.
 ///
 /// # Errors
 ///
 /// Those of the lock and of SQLite; after [`Error::OutcomeUnknown`] and [`Error::LockTimeout`] the batch may be in the
 /// store, or come into it.
-pub(crate) fn record(place: &Place, group: &Group, interrupt: &dyn Interrupt, batch: Batch) -> Result<usize> {
+pub(crate) fn record(
+    place: &Place,
+    group: &Group,
+    interrupt: &dyn Interrupt,
+    recorder: Recorder,
+    rows: Vec<Row>,
+) -> Result<usize> {
+    let asking = Asking::begin();
+    let rows = rows.into_iter().map(Arc::new).collect();
+    let batch = Batch { id: asking.next_batch(), recorder, rows };
     run(place, interrupt, &Request::new(place, group, Arc::new(batch)))
 }
 

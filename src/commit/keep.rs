@@ -126,8 +126,12 @@ impl Kept {
     /// Writes it in the running transaction, before anything that was asked for later.
     pub(super) fn put(&mut self, connection: &Connection, place: &Place, tenure: &Tenure<'_>) -> Result<()> {
         let path = place.db_path.as_path();
+        let mut left_out: Vec<String> = Vec::new();
         for (post, done) in &mut self.0 {
             let batch = &post.batch;
+            if left_out.iter().any(|process| process == batch.id.order().0) {
+                continue;
+            }
             *done = !mutation::off("keep-once") && applied::known(connection, path, &batch.id)? != Known::New;
             if *done {
                 continue;
@@ -140,7 +144,7 @@ impl Kept {
             *done = outcome.is_ok();
             if !*done {
                 // What its process handed over later must not come in first.
-                break;
+                left_out.push(batch.id.order().0.to_owned());
             }
         }
         Ok(())

@@ -41,7 +41,8 @@ pub fn write<T: Answer>(
     interrupt: &dyn Interrupt,
     mut work: impl FnMut(&Tenure<'_>) -> Result<T>,
 ) -> Result<T> {
-    let (id, path) = (ids::next(), place.db_path.as_path());
+    let (asking, path) = (ids::Asking::begin(), place.db_path.as_path());
+    let id = asking.next_batch();
     let done = lock::run(place, Access::Write, interrupt, &Nobody, |tenure, repeated| {
         in_transaction(place, tenure, |connection| {
             if repeated && let Known::Committed(answer) = applied::known(connection, path, &id)? {

@@ -13,13 +13,21 @@ pub(super) struct Waiting {
     pub(super) batch: Arc<Batch>,
     /// A thread inside has tried to commit it: whether it is in the store is to be asked.
     pub(super) tried: AtomicBool,
+    /// Its thread has given up: nobody is to commit it any more.
+    withdrawn: AtomicBool,
     answer: Mutex<Option<usize>>,
     owner: u32,
 }
 
 impl Waiting {
     pub(super) fn new(batch: Arc<Batch>) -> Arc<Self> {
-        Arc::new(Self { batch, tried: AtomicBool::default(), answer: Mutex::default(), owner: process::id() })
+        Arc::new(Self {
+            batch,
+            tried: AtomicBool::default(),
+            withdrawn: AtomicBool::default(),
+            answer: Mutex::default(),
+            owner: process::id(),
+        })
     }
 
     /// What its commit answered, if another thread has committed it.
@@ -45,6 +53,7 @@ impl Threads {
     }
 
     pub(super) fn remove(&self, waiting: &Arc<Waiting>) {
+        waiting.withdrawn.store(true, Ordering::Relaxed);
         if let Ok(mut list) = self.0.try_lock() {
             list.retain(|other| !Arc::ptr_eq(other, waiting));
         }
@@ -57,6 +66,7 @@ impl Threads {
         list.drain(..)
             // The parent's threads do not live here.
             .filter(|waiting| waiting.owner == me && !Arc::ptr_eq(waiting, mine))
+            .filter(|waiting| !waiting.withdrawn.load(Ordering::Relaxed))
             .inspect(|waiting| waiting.tried.store(true, Ordering::Relaxed))
             .collect()
     }

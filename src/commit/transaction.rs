@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result};
 use crate::lock::{Place, Tenure};
 use crate::mutation;
-use crate::storage::{connection, schema};
+use crate::storage::{connection, guarded, schema};
 
 /// Runs `work` in one transaction and commits what it changed. On any error it is rolled back.
 pub(super) fn in_transaction<T>(
@@ -27,6 +27,10 @@ pub(super) fn in_transaction<T>(
     let before = connection.total_changes();
     let value = work(connection)?;
     if connection.total_changes() == before {
+        // SQLite looks whether it has the right file when it begins to write, which it did not.
+        if tenure.has_token() && guarded::has_moved(connection) {
+            return Err(Error::LockLost { path: place.lock_path() });
+        }
         // Nothing to commit, and nothing to remember: asked again, the work answers the same.
         return Ok(value);
     }

@@ -17,12 +17,15 @@ const GATES: usize = 1024;
 /// A fixed table needs no registry that a fork could catch locked; two stores that share a slot only wait for each
 /// other, and no thread ever holds two.
 static TABLE: [Slot; GATES] =
-    [const { Slot { owner: AtomicU32::new(0), rest_until: AtomicU64::new(0) } }; GATES];
+    [const { Slot { owner: AtomicU32::new(0), thread: AtomicU64::new(0), rest_until: AtomicU64::new(0) } };
+        GATES];
 
 #[derive(Debug)]
 struct Slot {
     /// 0 = open, else the id of the process that closed it.
     owner: AtomicU32,
+    /// Which of its threads has closed it.
+    thread: AtomicU64,
     /// Milliseconds since boot.
     rest_until: AtomicU64,
 }
@@ -49,7 +52,16 @@ impl Gate {
             return None;
         }
         let won = self.0.owner.compare_exchange(seen, me, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if won {
+            self.0.thread.store(this_thread(), Ordering::Relaxed);
+        }
         won.then_some(Closed { gate: self, owner: me })
+    }
+
+    /// Has this very thread closed it? Then it would wait for itself: it was interrupted by a signal handler.
+    pub(crate) fn is_closed_by_this_thread(self) -> bool {
+        self.0.owner.load(Ordering::Acquire) == process::id()
+            && self.0.thread.load(Ordering::Relaxed) == this_thread()
     }
 
     /// Keeps this process away from the lock for `time`, so that others get in.
@@ -62,6 +74,15 @@ impl Gate {
         let until = self.0.rest_until.load(Ordering::Relaxed);
         Duration::from_millis(until.saturating_sub(milliseconds(clock::since_boot())))
     }
+}
+
+/// A number that no other thread of this process has, from 1 on.
+fn this_thread() -> u64 {
+    static THREADS: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static NUMBER: u64 = THREADS.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
 }
 
 fn milliseconds(since_boot: Duration) -> u64 {
@@ -95,6 +116,16 @@ mod tests {
         assert!(gate.try_close().is_none());
         drop(closed);
         assert!(gate.try_close().is_some());
+    }
+
+    #[test]
+    fn a_thread_knows_that_it_would_wait_for_itself() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let gate = Gate::of(&directory.path().join("d.db.lock"));
+        assert!(!gate.is_closed_by_this_thread());
+        let _closed = gate.try_close().expect("open");
+        assert!(gate.is_closed_by_this_thread());
+        assert!(!std::thread::spawn(move || gate.is_closed_by_this_thread()).join().expect("no panic"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Every tenure has a name of its own, and says in it when it begins to write. So if the token has one name before and
 //! after a read, and the name says that nobody writes, nobody wrote meanwhile.
 
+use std::io::ErrorKind;
+
 use super::place::Place;
 use crate::error::Result;
 
@@ -55,7 +57,8 @@ impl Sequence {
         let path = place.lock_path();
         match path.join(&self.name).symlink_metadata() {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            // No directory any more: the store was unsealed.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
             Err(source) => Err(super::errors::refused(&path, "looking at the token", source)),
         }
     }

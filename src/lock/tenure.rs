@@ -255,6 +255,10 @@ fn pass_gate_unless_done(
         if let Some(closed) = gate.try_close() {
             return Ok(Some(closed));
         }
+        if gate.is_closed_by_this_thread() {
+            let holder = "this very thread, which a signal handler has interrupted".to_owned();
+            return Err(Error::LockTimeout { path, waited: wait.elapsed(), holder });
+        }
         if elsewhere.is_done(Inside::Thread, wait.elapsed())? {
             return Ok(None);
         }

@@ -11,7 +11,7 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::lock_free;
+use super::lock_free::{self, Still};
 use crate::error::Result;
 use crate::identity::HexDigest;
 use crate::lock::{Place, Sequence};
@@ -115,9 +115,9 @@ impl Hits {
         let Some((stamp, sequence, found)) = self.find(keys) else { return Ok(None) };
         if !mutation::off("validate-hits") && !sequence.still_stands(place)? {
             match lock_free::still_has(place, stamp)? {
-                None => return Ok(None),
-                Some(sequence) if sequence.quiet => self.accept(stamp, &Arc::new(sequence)),
-                Some(_) => {}
+                Still::No => return Ok(None),
+                Still::Had => {}
+                Still::Has(sequence) => self.accept(stamp, &sequence),
             }
         }
         self.found.fetch_add(keys.len() as u64, Ordering::Relaxed);

@@ -93,6 +93,23 @@ pub(crate) fn forget_pages(connection: &Connection) {
     }
 }
 
+/// Does the path lead to another file than the one that the connection has open?
+pub(crate) fn has_moved(connection: &Connection) -> bool {
+    let mut moved: std::ffi::c_int = 0;
+    // SAFETY: the handle is that of an open connection, which this thread alone uses; the argument of this operation is
+    // a place for an int, which outlives the call.
+    #[allow(unsafe_code)]
+    unsafe {
+        rusqlite::ffi::sqlite3_file_control(
+            connection.handle(),
+            c"main".as_ptr(),
+            rusqlite::ffi::SQLITE_FCNTL_HAS_MOVED,
+            (&raw mut moved).cast(),
+        );
+    }
+    moved != 0
+}
+
 /// Settings of a connection of the token lock's tenures, once it may read.
 ///
 /// `journal_mode=PERSIST`: a transaction ends with zeroes in the journal and a sync of it. There is no name to be

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Store;
-use crate::commit::{self, Batch, Row};
+use crate::commit::{self, Row};
 use crate::error::{Error, Result};
 use crate::identity::dialect::{self, Dialect};
 use crate::identity::{HexDigest, key, program, schedule};
@@ -63,7 +63,7 @@ impl Store {
 
     fn commit(&self, rows: Vec<Row>, interrupt: &dyn Interrupt) -> Result<usize> {
         self.check_open()?;
-        commit::record(&self.place, &self.group, interrupt, Batch::new(self.recorder(), rows))
+        commit::record(&self.place, &self.group, interrupt, self.recorder(), rows)
     }
 
     /// Adds a program without a record, as the original's `record_many` of no schedules does.

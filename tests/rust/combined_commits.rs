@@ -2,13 +2,14 @@
 
 mod fleet;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use tirastore::lock::Uninterrupted;
+use tirastore::lock::{Interrupt, Uninterrupted};
 use tirastore::measurement::{Measurement, Outcome};
 use tirastore::store::Options;
 use tirastore::{Store, mutation};
@@ -172,6 +173,48 @@ fn files_that_are_no_posts_are_left_alone() {
         let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
     }
     assert_eq!(fleet.verify().expect("nothing is broken").promised, 3);
+}
+
+/// Asked whether it is interrupted, it records: as a signal handler does that interrupts a call.
+struct Handler<'a> {
+    store: &'a Store,
+    done: Cell<bool>,
+    without: &'a str,
+}
+
+impl Interrupt for Handler<'_> {
+    fn pending(&self) -> bool {
+        if !self.done.replace(true) {
+            // The other thread of the process must be inside meanwhile: this call waits for it, too.
+            mutation::without(self.without, || {
+                assert!(self.store.record(&measurement(1), false, &Uninterrupted).expect("recorded"));
+            });
+        }
+        false
+    }
+}
+
+/// A call that records waits for another thread, and is interrupted by one that records. What does it answer?
+fn recorded_within_a_record(without: &str) -> bool {
+    let fleet = Fleet::new(&[("CLIENT_STALE", "30")]);
+    let store = store(&fleet);
+    let mut holder = fleet.start(&["hold", "0.6"]);
+    assert!(holder.wait_for("holding"), "{:?}", holder.lines());
+    let recorded = thread::scope(|scope| {
+        let first = scope.spawn(|| store.record(&measurement(2), false, &Uninterrupted));
+        thread::sleep(Duration::from_millis(100));
+        let handler = Handler { store: &store, done: Cell::new(false), without };
+        let recorded = mutation::without(without, || store.record(&measurement(0), false, &handler));
+        assert!(first.join().expect("no panic").expect("recorded"));
+        recorded.expect("recorded")
+    });
+    assert!(holder.wait().success());
+    recorded && store.count(&Uninterrupted).expect("counted") == 3
+}
+
+#[test]
+fn a_record_within_a_record_of_one_thread_loses_neither() {
+    assert!(recorded_within_a_record(""));
 }
 
 fn store(fleet: &Fleet) -> Store {

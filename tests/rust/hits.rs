@@ -2,6 +2,7 @@
 
 mod fleet;
 
+use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -102,6 +103,43 @@ fn a_writer_in_the_middle_of_its_work_keeps_nobody_from_what_is_remembered() {
     holder.kill();
     // What it had not read before, it reads when the dead holder's token has been taken over.
     assert_eq!(time(&reader, 1), Some(1.0));
+}
+
+thread_local! {
+    /// What somebody else does just after this thread has looked at the header.
+    static MEANWHILE: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+}
+
+fn meanwhile(point: &'static str) {
+    if point == "header-looked-at"
+        && let Some(act) = MEANWHILE.take()
+    {
+        act();
+    }
+}
+
+/// What a reader tells of a record that is overwritten between its look at the header and the one at the token, in its
+/// next lookup but one.
+fn overwritten_beside_the_look(without: &str) -> Option<f64> {
+    mutation::watch(meanwhile);
+    let (fleet, reader, writer) = reader_and_writer();
+    record(&writer, 1, 1.0, false);
+    let db = fleet.db();
+    MEANWHILE.set(Some(Box::new(move || {
+        let other = Store::open(Options { allow_cpu_mismatch: true, ..Options::new(db) }, &Uninterrupted)
+            .expect("opened");
+        record(&other, 0, 2.0, true);
+    })));
+    mutation::without(without, || time(&reader, 0));
+    assert!(MEANWHILE.take().is_none(), "the reader has not looked");
+    time(&reader, 0)
+}
+
+#[test]
+fn a_stamp_is_not_tied_to_a_later_name_of_the_token() {
+    assert_eq!(overwritten_beside_the_look(""), Some(2.0));
+    let old = overwritten_beside_the_look("look-at-the-header-again");
+    assert_eq!(old, Some(1.0), "the promise is kept with one look: this test cannot see it fail");
 }
 
 #[test]
