@@ -24,6 +24,7 @@ NEED_LOCKS = [
     "killed_writer_left",
     "a_journal_is_never_deleted_by_a_reader_of_a_foreign_file",
     "write_ahead_log",
+    "sealing_beside_running_originals",
     "test_bench",
     "without_locks",
 ]

@@ -17,6 +17,7 @@ import traceback
 import warnings
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 from support import SOURCE, hold_token, lock_of, open_store, reference_program_hash, schedule
 
@@ -102,7 +103,9 @@ def die_inside(path: str, lock: str, *, holding: bool, writing: bool, elsewhere:
 
 def leave_a_hot_journal(path: Path, journal_mode: str) -> None:
     """Begin a transaction, pages of which reach the file, and do not end it."""
-    connection = sqlite3.connect(path, isolation_level=None)
+    # Nobody else uses it: no locks, which may be refused (test_without_locks).
+    uri = f"file:{quote(str(path))}?vfs=unix-none"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     for setting in ("cache_size = 1", "cache_spill = 1", f"journal_mode = {journal_mode}"):
         connection.execute(f"PRAGMA {setting}")
     connection.execute("BEGIN IMMEDIATE")

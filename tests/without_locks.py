@@ -84,7 +84,7 @@ def pytest_configure() -> None:
         if database == ":memory:" or options.get("uri"):
             return connect(database, *arguments, **options)
         path = quote_from_bytes(os.path.abspath(os.fsencode(database)))  # noqa: PTH100
-        return connect(f"file:{path}?nolock=1", *arguments, uri=True, **options)
+        return connect(f"file:{path}?vfs=unix-none", *arguments, uri=True, **options)
 
     sqlite3.connect = connect_without_locks
 
