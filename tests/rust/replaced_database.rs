@@ -133,8 +133,8 @@ fn rests_on_any_of(mechanisms: &[&str], promise: impl Fn(&str) -> Result<(), Str
 }
 
 #[test]
-fn after_a_fence_a_kept_connection_is_known_by_the_number_or_by_its_file() {
-    rests_on_any_of(&["raise-fence-number", "same-file"], go_on_after_a_fence);
+fn after_a_fence_a_kept_connection_is_known_by_the_number() {
+    rests_on_any_of(&["raise-fence-number"], go_on_after_a_fence);
 }
 
 #[test]
