@@ -25,6 +25,7 @@ NEED_LOCKS = [
     "a_journal_is_never_deleted_by_a_reader_of_a_foreign_file",
     "write_ahead_log",
     "sealing_beside_running_originals",
+    "locks_of_the_system_are_not_needed",
     "test_bench",
     "without_locks",
 ]
