@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use rand::RngExt;
 use rusqlite::Connection;
@@ -65,7 +64,7 @@ pub(crate) fn record_buffered(
 
 fn run(place: &Place, interrupt: &dyn Interrupt, request: &Request<'_>) -> Result<usize> {
     let counts = &request.group.counts;
-    CommitCounts::add(&counts.bytes, request.batch().size());
+    CommitCounts::add(&counts.bytes, request.size);
     let mut combined = Combined::default();
     let done = lock::run(place, Access::Write, interrupt, request, |tenure, repeated| {
         if let Some(answer) = request.waiting.answer() {
@@ -101,6 +100,8 @@ struct Request<'a> {
     place: &'a Place,
     group: &'a Group,
     queue: Queue,
+    /// Bytes of text in the batch.
+    size: usize,
     waiting: Arc<Waiting>,
     listed: Cell<bool>,
     posted: Cell<bool>,
@@ -119,6 +120,7 @@ impl<'a> Request<'a> {
             place,
             group,
             queue: Queue::of(place),
+            size: batch.size(),
             waiting: Waiting::new(batch),
             listed: Cell::new(false),
             posted: Cell::new(false),
@@ -142,15 +144,11 @@ impl<'a> Request<'a> {
     fn all_rows(&self) -> i64 {
         i64::try_from(self.batch().rows.len()).unwrap_or(i64::MAX)
     }
-
-    fn is_small(&self) -> bool {
-        self.batch().size() <= LARGEST_POST
-    }
 }
 
 impl Elsewhere for Request<'_> {
-    fn is_done(&self, inside: Inside, _waited: Duration) -> Result<bool> {
-        if !self.is_small() || mutation::off("combine") {
+    fn is_done(&self, inside: Inside) -> Result<bool> {
+        if self.size > LARGEST_POST || mutation::off("combine") {
             return Ok(false);
         }
         match inside {

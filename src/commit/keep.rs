@@ -7,14 +7,12 @@
 //! A file gets its name when it is whole and synced. It is removed after the release of the tenure that has committed
 //! it; where that is prevented, the id of the batch tells the next holder that it was applied.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 
 use rusqlite::Connection;
 
 use super::batch::Batch;
-use super::post;
 use super::queue::{MOST_BYTES, Post, Queue};
 use super::transaction::in_transaction;
 use crate::error::{Error, Result};
@@ -38,11 +36,8 @@ pub(crate) fn keep(place: &Place, batch: &Batch) -> Result<Option<String>> {
     // Swept, if this process dies before it is whole.
     let aside = directory.path.join(format!("{}{}.part", scratch::batch_prefix(), batch.id));
     let put = || {
-        let mut file = File::create(&aside)?;
-        if directory.shared {
-            file.set_permissions(Permissions::from_mode(0o666))?;
-        }
-        file.write_all(&post::encode(batch))?;
+        let file = File::create(&aside)?;
+        Queue::of(place).write(&file, batch)?;
         file.sync_all()?;
         // An error may hide a success.
         fs::rename(&aside, &path).or_else(|error| path.symlink_metadata().map(drop).map_err(|_| error))

@@ -11,7 +11,7 @@
 //! and commits it from memory if it is first. So a post that nobody can read, or whose answer is lost, costs time only.
 
 use std::fs::{self, File, Permissions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,18 +71,23 @@ impl Queue {
     pub(super) fn post(&self, batch: &Batch) -> bool {
         let path = self.path(&stem(&batch.id), NEW);
         let put = || {
-            let mut file = File::create_new(&path)?;
-            if self.shared {
-                // Whatever the umask says, and before it is whole: others read it.
-                file.set_permissions(Permissions::from_mode(0o666))?;
-            }
-            file.write_all(&post::encode(batch))
+            let file = File::create_new(&path)?;
+            self.write(&file, batch)
         };
-        let posted: std::io::Result<()> = put();
+        let posted: io::Result<()> = put();
         if posted.is_err() {
             let _ = fs::remove_file(&path);
         }
         posted.is_ok()
+    }
+
+    /// Writes `batch` into a new file of the queue.
+    pub(super) fn write(&self, mut file: &File, batch: &Batch) -> io::Result<()> {
+        if self.shared {
+            // Whatever the umask says, and before it is whole: others read it.
+            file.set_permissions(Permissions::from_mode(0o666))?;
+        }
+        file.write_all(&post::encode(batch))
     }
 
     /// What became of the post of `id`, whose answer is likely to be `guess`. An answer is taken away.

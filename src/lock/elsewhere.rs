@@ -1,7 +1,5 @@
 //! What a caller does about its work while somebody else is inside.
 
-use std::time::Duration;
-
 use crate::error::Result;
 
 /// Who is inside.
@@ -20,7 +18,7 @@ pub(crate) trait Elsewhere {
     /// # Errors
     ///
     /// They end the wait.
-    fn is_done(&self, inside: Inside, waited: Duration) -> Result<bool>;
+    fn is_done(&self, inside: Inside) -> Result<bool>;
 
     /// Is the work where others may do it? Then there is no hurry to come in: the longer a holder waits, the more it
     /// commits at once, and readers without the lock get between two holders.
@@ -31,7 +29,7 @@ pub(crate) trait Elsewhere {
 pub(crate) struct Nobody;
 
 impl Elsewhere for Nobody {
-    fn is_done(&self, _inside: Inside, _waited: Duration) -> Result<bool> {
+    fn is_done(&self, _inside: Inside) -> Result<bool> {
         Ok(false)
     }
 

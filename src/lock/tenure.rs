@@ -259,7 +259,7 @@ fn pass_gate_unless_done(
             let holder = "this very thread, which a signal handler has interrupted".to_owned();
             return Err(Error::LockTimeout { path, waited: wait.elapsed(), holder });
         }
-        if elsewhere.is_done(Inside::Thread, wait.elapsed())? {
+        if elsewhere.is_done(Inside::Thread)? {
             return Ok(None);
         }
         if wait.is_over() {

@@ -15,6 +15,7 @@ use tirastore::measurement::{Measurement, Outcome};
 use tirastore::store::Options;
 use tirastore::{Store, mutation};
 
+use fleet::reader::Reader;
 use fleet::{Client, Fleet, in_parallel, report, seed};
 
 /// The shortest that there is.
@@ -269,26 +270,11 @@ fn with_the_journal_replaced_before_the_database_a_dead_taker_takes_the_way_back
 fn peek_beside_a_taker(step: usize, without: &str) -> Result<(), String> {
     let fleet = Fleet::new(&[("CLIENT_STALE", "30"), ("CLIENT_WITHOUT", without)]);
     fleet.run(&["create"]);
-    let options = Options {
-        allow_cpu_mismatch: true,
-        lock_timeout: Duration::from_millis(150),
-        // What it reads, it reads from the file.
-        memory_cache_bytes: 0,
-        ..Options::new(fleet.db())
-    };
-    let reader = Store::open(options, &Uninterrupted).expect("opened");
-    let schedules: Vec<_> = (0..12).map(|number| format!("P(L{number},comps=['first'])")).collect();
-    let pairs: Vec<_> = schedules.iter().map(|schedule| ("void client() {}", schedule.as_str())).collect();
-    // Its connection is open, with nothing in its cache that would be in the way.
-    let before = reader.lookup_many(&pairs, &Uninterrupted).expect("read");
-    assert!(before.iter().all(Option::is_none), "nothing is recorded yet");
-    let mut first = fleet.start(&["stop", "first", "12", WITHIN_THE_COMMIT]);
-    assert!(first.wait_until_stopped(), "it ended: {:?}", first.lines());
-    first.kill();
+    let reader = Reader::beside_a_dead_writer(&fleet, WITHIN_THE_COMMIT);
     let mut taker =
         fleet.start_with(&[("CLIENT_STOP_AT", &step.to_string())], &["record", "taker", "0", "1"]);
     taker.wait_until_stopped();
-    match reader.lookup_many(&pairs, &Uninterrupted) {
+    match reader.look() {
         // The taker is inside: the reader may have to wait for it.
         Err(tirastore::Error::LockTimeout { .. }) => Ok(()),
         Err(error) => Err(format!("step {step}: {error}")),

@@ -3,12 +3,10 @@
 mod fleet;
 
 use std::fs;
-use std::time::Duration;
 
-use tirastore::lock::Uninterrupted;
-use tirastore::store::Options;
-use tirastore::{Error, Store};
+use tirastore::Error;
 
+use fleet::reader::Reader;
 use fleet::{Fleet, report};
 
 /// A file change in the middle of a commit.
@@ -19,35 +17,20 @@ const WITHIN_THE_COMMIT: &str = "80";
 fn look_after_a_tenure_that_gave_up(without: &str) -> Result<(), String> {
     let fleet = Fleet::new(&[("CLIENT_STALE", "30"), ("CLIENT_WITHOUT", without)]);
     fleet.run(&["create"]);
-    let options = Options {
-        allow_cpu_mismatch: true,
-        lock_timeout: Duration::from_millis(150),
-        // What it reads, it reads from the file.
-        memory_cache_bytes: 0,
-        ..Options::new(fleet.db())
-    };
-    let reader = Store::open(options, &Uninterrupted).expect("opened");
-    let schedules: Vec<_> = (0..12).map(|number| format!("P(L{number},comps=['first'])")).collect();
-    let pairs: Vec<_> = schedules.iter().map(|schedule| ("void client() {}", schedule.as_str())).collect();
-    // Its connection is open, with nothing in its cache that would be in the way.
-    let before = reader.lookup_many(&pairs, &Uninterrupted).expect("read");
-    assert!(before.iter().all(Option::is_none), "nothing is recorded yet");
-    let mut first = fleet.start(&["stop", "first", "12", WITHIN_THE_COMMIT]);
-    assert!(first.wait_until_stopped(), "it ended: {:?}", first.lines());
-    first.kill();
+    let reader = Reader::beside_a_dead_writer(&fleet, WITHIN_THE_COMMIT);
     // What looks like an earlier holder's copy, and cannot be removed.
     let obstacle = fleet.store().join("s.db.copy.0");
     fs::create_dir(&obstacle).expect("created");
     let mut refused = fleet.start(&["record", "refused", "0", "1"]);
     assert!(!refused.wait().success(), "it recorded: {:?}", refused.lines());
     // Refused like the one before it, as it has to recover the store first.
-    match reader.lookup_many(&pairs, &Uninterrupted) {
+    match reader.look() {
         Err(Error::Io { .. }) => {}
         Err(error) => return Err(error.to_string()),
         Ok(found) => return Err(format!("shown before anybody recovered the store: {found:?}")),
     }
     fs::remove_dir(&obstacle).expect("removed");
-    let after = reader.lookup_many(&pairs, &Uninterrupted).map_err(|error| error.to_string())?;
+    let after = reader.look().map_err(|error| error.to_string())?;
     let shown = after.iter().flatten().count();
     if shown > 0 {
         return Err(format!("{shown} records were seen that were never committed"));

@@ -87,7 +87,7 @@ impl Request<'_> {
                 Token::Free(count) => {
                     watch.forget();
                     if scan.somebody_waits() || self.elsewhere.is_passed_on() {
-                        if self.elsewhere.is_done(Inside::Process, wait.elapsed())? {
+                        if self.elsewhere.is_done(Inside::Process)? {
                             return Ok(Answer::Done);
                         }
                         if self.elsewhere.is_passed_on() && !given_way {
@@ -130,7 +130,7 @@ impl Request<'_> {
                         wait.pause_shortly()?;
                         continue;
                     }
-                    if self.elsewhere.is_done(Inside::Process, wait.elapsed())? {
+                    if self.elsewhere.is_done(Inside::Process)? {
                         return Ok(Answer::Done);
                     }
                     wait.report(&hold.owner.process);
@@ -172,7 +172,7 @@ impl Request<'_> {
                 // That tenure is over, and it may have done this work, too.
                 wait.give_way()?;
                 *given_way = true;
-                if self.elsewhere.is_done(Inside::Process, wait.elapsed())? {
+                if self.elsewhere.is_done(Inside::Process)? {
                     return Ok(Look::Done);
                 }
             }

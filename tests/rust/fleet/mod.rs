@@ -1,6 +1,8 @@
 //! Client processes of one store (`tests/rust/client.rs`), and what must be true when all of them have ended.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod reader;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
