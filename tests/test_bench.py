@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("benches.peers", reason="the benches are not part of an installed package")
 
-from benches.peers import tables
+from benches.peers import large, tables
 from benches.peers.adapters import Original, Ours, SqliteDelete
 from benches.peers.bench import Bench
 from benches.peers.rows import row
@@ -151,6 +151,17 @@ def test_the_bench_writes_its_tables_between_markers_and_again_in_their_place(pl
     assert "| TiraStore | " in text
     assert "| original's protocol | " in text
     assert str(place) not in text
+
+
+def test_stores_of_two_sizes_are_timed_and_weighed(place, monkeypatch):
+    monkeypatch.setattr(large, "SMALL", 300)
+    monkeypatch.setattr(large, "imports", lambda: 1.0)
+    bench = Bench([Ours], place, seed=1, quick=True, repeat=1)
+    bench.run_large()
+    (section,) = bench.sections
+    assert "| ms | 30 records | 300 records | ratio |" in section
+    weighed = large.bytes_a_record(place, 1)
+    assert weighed["TiraStore"] > weighed["the original's tables"] > 500
 
 
 def test_rows_are_realistic_and_every_number_has_its_own():

@@ -73,17 +73,20 @@ print(store.lookup("p", "void p() {}", "").execution_times)
     assert run_python(code, tmp_path / "s.db") == "[1.0, 2.0]\n"
 
 
-def test_importing_takes_under_50_ms() -> None:
+def test_importing_costs_little_more_than_the_standard_modules_that_it_needs() -> None:
+    """A ratio: on a quiet machine the import takes less than 50 ms altogether (`make bench`)."""
     code = """
 import time
-began = time.perf_counter()
+began = time.process_time()
+import dataclasses, datetime, html, logging, pathlib, threading, typing, warnings
+standard = time.process_time()
 import tirastore
-print(time.perf_counter() - began)
+print((time.process_time() - standard) / (standard - began))
 """
-    seconds = [
+    ratios = [
         float(subprocess.check_output([sys.executable, "-c", code], cwd="/")) for _ in range(RUNS)
     ]
-    assert min(seconds) < 0.050, seconds
+    assert min(ratios) < 1.5, ratios
 
 
 @pytest.mark.parametrize("cpu_model", ["'TestCPU'", "None"])

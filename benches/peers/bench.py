@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benches.peers import machine, metadata, single, tables, workloads
+from benches.peers import large, machine, metadata, single, tables, workloads
 from benches.peers.outcome import FAILURES
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WORKLOADS", "Bench"]
 
-WORKLOADS = ("single", *workloads.FULL, "metadata")
+WORKLOADS = ("single", *workloads.FULL, "metadata", "large")
+LARGE = 1_000_000
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Bench:
         steps: dict[str, Callable[[], None]] = {
             "single": self.run_single,
             "metadata": self.run_metadata,
+            "large": self.run_large,
         }
         crowds = workloads.QUICK if self.quick else workloads.FULL
         for name in names:
@@ -100,6 +102,21 @@ class Bench:
                 return
             counts[peer.name] = found
         self.sections.append(f"### Requests to the file system\n\n{tables.requests(counts)}")
+
+    def run_large(self) -> None:
+        """Time what depends on how many records there are, and weigh the file."""
+        counts = (large.SMALL // 10, large.SMALL) if self.quick else (large.SMALL, LARGE)
+        place = self.place / "large"
+        small, big = large.sizes(place, self.seed, counts).values()
+        facts = {
+            f"bytes of the file for a record, sources left out: {name}": size
+            for name, size in large.bytes_a_record(place, self.seed).items()
+        }
+        facts["import tirastore, beyond starting Python (ms)"] = large.imports()
+        self.sections.append(
+            f"### Large stores (TiraStore, no hit cache)\n\n{tables.sizes(counts, small, big)}"
+            f"\n{tables.facts(facts)}"
+        )
 
     def note(self, who: str, figures: dict[str, float], errors: Counter[str]) -> None:
         """Keep what went wrong."""

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from benches.peers.adapters import Peer
 
-__all__ = ["crowd", "extras", "markers", "peers", "requests", "single", "write"]
+__all__ = [
+    "crowd",
+    "extras",
+    "facts",
+    "markers",
+    "peers",
+    "requests",
+    "single",
+    "sizes",
+    "write",
+]
 
 
 def peers(chosen: Iterable[type[Peer]]) -> str:
@@ -81,6 +91,21 @@ def requests(results: Mapping[str, Mapping[str, Counter[str]]]) -> str:
             rows.append((name, kind, *metadata.summary(names).values()))
     figures = tuple(metadata.summary(next(iter(next(iter(results.values())).values()))))
     return _table(("peer", "call", *figures), rows)
+
+
+def sizes(counts: tuple[int, int], small: Mapping[str, float], big: Mapping[str, float]) -> str:
+    """Return calls in a small and in a large store."""
+    head = ("ms", *(f"{count:,} records" for count in counts), "ratio")
+    rows = [
+        (call, _number(small[call]), _number(took), _number(took / small[call]))
+        for call, took in big.items()
+    ]
+    return _table(head, rows)
+
+
+def facts(figures: Mapping[str, float]) -> str:
+    """Return single figures."""
+    return _table(("", ""), [(name, _number(value)) for name, value in figures.items()])
 
 
 def markers(label: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ use crate::lock::Tenure;
 use crate::storage::applied::BatchId;
 use crate::storage::programs::{self, NewProgram};
 use crate::storage::records::{self, NewRecord, Recorder};
+use crate::storage::tally::{self, Counts};
 
 /// Rows after which a long batch shows that it is alive.
 const ROWS_BETWEEN_RENEWALS: usize = 256;
@@ -61,7 +62,7 @@ impl Batch {
     /// Writes the rows in the running transaction. Answers how many were written.
     pub(super) fn put(&self, tenure: &Tenure<'_>, path: &std::path::Path) -> Result<usize> {
         let connection = tenure.connection();
-        let mut written = 0;
+        let (mut written, mut counts) = (0, Counts::new());
         for chunk in self.rows.chunks(ROWS_BETWEEN_RENEWALS) {
             for row in chunk {
                 let Program { hash, name, source } = &*row.program;
@@ -73,13 +74,15 @@ impl Batch {
                     schedule: &row.schedule,
                     result_json: &row.result_json,
                 };
-                let put = records::put(connection, path, &self.recorder, &record, row.overwrite)?;
+                let put =
+                    records::put(connection, path, &self.recorder, &record, row.overwrite, &mut counts)?;
                 written += usize::from(put);
             }
             if self.rows.len() > ROWS_BETWEEN_RENEWALS {
                 tenure.renew()?;
             }
         }
+        tally::add(connection, path, &counts)?;
         Ok(written)
     }
 }

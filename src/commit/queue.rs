@@ -37,7 +37,6 @@ const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 /// The queue of one store.
 pub(super) struct Queue {
     directory: PathBuf,
-    shared: bool,
 }
 
 /// A batch of another process.
@@ -63,8 +62,7 @@ impl Queue {
     }
 
     pub(super) fn of(place: &Place) -> Self {
-        let directory = place.directory();
-        Self { directory: directory.path, shared: directory.shared }
+        Self { directory: place.directory().path }
     }
 
     /// Asks whoever holds the lock to commit `batch`. `false` if that is not possible.
@@ -83,10 +81,9 @@ impl Queue {
 
     /// Writes `batch` into a new file of the queue.
     pub(super) fn write(&self, mut file: &File, batch: &Batch) -> io::Result<()> {
-        if self.shared {
-            // Whatever the umask says, and before it is whole: others read it.
-            file.set_permissions(Permissions::from_mode(0o666))?;
-        }
+        // Whoever may list the directory may have to commit it, whatever the umask here says. Set before it is whole.
+        let mode = fs::metadata(&self.directory)?.permissions().mode() & 0o666;
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(&post::encode(batch))
     }
 
@@ -212,4 +209,32 @@ fn read(path: &std::path::Path, most: u64) -> Option<Vec<u8>> {
     (length <= most).then_some(())?;
     file.take(most).read_to_end(&mut contents).ok()?;
     Some(contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use super::*;
+    use crate::storage::records::Recorder;
+
+    #[test]
+    fn whoever_may_list_the_directory_may_read_a_post() {
+        let place = tempfile::tempdir().expect("temporary directory");
+        let queue = Queue { directory: place.path().to_owned() };
+        let id = BatchId::parse("c0ffee.1").expect("an id");
+        let recorder =
+            Recorder { hostname: String::new(), username: String::new(), source_project: String::new() };
+        let batch = Batch { id, recorder, rows: Vec::new() };
+        for (of_directory, of_post) in [(0o777, 0o666), (0o700, 0o600)] {
+            fs::set_permissions(place.path(), Permissions::from_mode(of_directory)).expect("set");
+            let path = place.path().join(format!("{of_directory:o}"));
+            let mut options = File::options();
+            // As under umask 077.
+            let file = options.write(true).create_new(true).mode(0o600).open(path).expect("created");
+            queue.write(&file, &batch).expect("written");
+            let mode = file.metadata().expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, of_post);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result};
 use crate::lock::{Place, Tenure};
 use crate::mutation;
-use crate::storage::{connection, guarded, schema};
+use crate::storage::{connection, guarded, schema, tally};
 
 /// Runs `work` in one transaction and commits what it changed. On any error it is rolled back.
 pub(super) fn in_transaction<T>(
@@ -24,6 +24,7 @@ pub(super) fn in_transaction<T>(
     let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
         .map_err(failed("beginning a transaction"))?;
     schema::create_additions(connection, path)?;
+    let counted = tally::is_right(connection, path)?;
     let before = connection.total_changes();
     let value = work(connection)?;
     if connection.total_changes() == before {
@@ -33,6 +34,9 @@ pub(super) fn in_transaction<T>(
         }
         // Nothing to commit, and nothing to remember: asked again, the work answers the same.
         return Ok(value);
+    }
+    if counted {
+        tally::stays_right(connection, path)?;
     }
     tenure.confirm()?;
     transaction.commit().map_err(|error| {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::meta::Machine;
 use super::sharing::Sharing;
-use super::{connection, journal, meta, schema};
+use super::{connection, journal, meta, schema, tally};
 use crate::error::{Error, Result};
 use crate::scratch;
 
@@ -65,6 +65,7 @@ fn build(path: &Path, settings: &str, machine: &Machine) -> Result<()> {
     schema::create_original(&connection, path)?;
     schema::create_additions(&connection, path)?;
     meta::describe(&connection, path, machine)?;
+    tally::recount(&connection, path, &mut || Ok(()))?;
     run("COMMIT")
 }
 

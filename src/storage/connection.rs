@@ -88,6 +88,32 @@ pub(crate) fn raise_epoch(connection: &Connection, path: &Path) -> Result<()> {
     connection.pragma_update(None, "user_version", epoch.wrapping_add(1)).map_err(failed)
 }
 
+/// The number in the file's header that SQLite raises with every transaction of anybody: that of the last committed
+/// one, also within a transaction, as no page reaches the file before its end. 0 for an empty file.
+pub(crate) fn change_counter(connection: &Connection) -> u32 {
+    const PLACE: i64 = 24;
+    let mut file: *mut rusqlite::ffi::sqlite3_file = std::ptr::null_mut();
+    let mut counter = [0_u8; 4];
+    // SAFETY: the handle is that of an open connection, which this thread alone uses. The operation writes the address
+    // of the connection's open file to the place it is given; the file's methods are the layer's own, and reading fills
+    // the four bytes it is given, with zeroes where the file is shorter.
+    #[allow(unsafe_code)]
+    unsafe {
+        rusqlite::ffi::sqlite3_file_control(
+            connection.handle(),
+            c"main".as_ptr(),
+            rusqlite::ffi::SQLITE_FCNTL_FILE_POINTER,
+            (&raw mut file).cast(),
+        );
+        if let Some(read) =
+            file.as_ref().and_then(|file| file.pMethods.as_ref()).and_then(|methods| methods.xRead)
+        {
+            read(file, counter.as_mut_ptr().cast(), 4, PLACE);
+        }
+    }
+    u32::from_be_bytes(counter)
+}
+
 /// `map_err` adapter for a connection to a private file: the system's own error where SQLite only knows that there was
 /// one.
 pub(crate) fn failed(

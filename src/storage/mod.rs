@@ -18,5 +18,6 @@ pub mod result_json;
 pub mod schema;
 pub mod sharing;
 pub mod summary;
+pub(crate) mod tally;
 pub mod verify;
 pub(crate) mod vfs;

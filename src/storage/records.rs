@@ -5,6 +5,8 @@ use std::path::Path;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
+use super::summary::Verdict;
+use super::tally::{self, Counts, Kind};
 use super::{column, connection, result_json};
 use crate::clock;
 use crate::error::{Error, Result};
@@ -172,17 +174,19 @@ pub struct NewRecord<'a> {
     pub result_json: &'a str,
 }
 
-/// Writes a record; an existing one is replaced only with `overwrite`. `true` if it wrote.
+/// Writes a record; an existing one is replaced only with `overwrite`. `true` if it wrote, and `counts` has what that
+/// changes of the numbers of records.
 ///
 /// # Errors
 ///
 /// [`Error::UnknownProgram`] where the program is not stored, [`Error::Sqlite`].
-pub fn put(
+pub(crate) fn put(
     connection: &Connection,
     path: &Path,
     recorder: &Recorder,
     record: &NewRecord<'_>,
     overwrite: bool,
+    counts: &mut Counts,
 ) -> Result<bool> {
     // No UPSERT: its DO UPDATE would renew creation_date's neighbours by name here and by position in the original.
     let insert = "INSERT INTO records (key, program_hash, schedule, result_json, hostname, username,
@@ -196,7 +200,13 @@ pub fn put(
         (true, true) => update,
         (true, false) => return Ok(false),
     };
+    if sql == update {
+        count_out(connection, path, record.key, counts)?;
+    }
     let Recorder { hostname, username, source_project } = recorder;
+    let verdict = Verdict::of(Some(record.result_json));
+    let kind = Kind { source_project: source_project.clone(), username: username.clone(), verdict };
+    *counts.entry(kind).or_default() += 1;
     let values = params![
         record.key,
         record.program_hash,
@@ -215,6 +225,18 @@ pub fn put(
         }
         Err(error) => Err(Error::sqlite(path, "writing a record")(error)),
     }
+}
+
+/// Takes the record under `key`, which is about to go, out of the numbers of records.
+fn count_out(connection: &Connection, path: &Path, key: &str, counts: &mut Counts) -> Result<()> {
+    let kind = connection
+        .prepare_cached("SELECT source_project, username, result_json FROM records WHERE key = ?1")
+        .and_then(|mut select| select.query_row([key], tally::kind_of).optional())
+        .map_err(Error::sqlite(path, "counting records"))?;
+    if let Some(kind) = kind {
+        *counts.entry(kind).or_default() -= 1;
+    }
+    Ok(())
 }
 
 /// What others remember of records may be gone.
@@ -285,6 +307,9 @@ fn with_program(condition: &str) -> String {
 ///
 /// [`Error::Sqlite`].
 pub fn delete(connection: &Connection, path: &Path, key: &str) -> Result<bool> {
+    let mut counts = Counts::new();
+    count_out(connection, path, key, &mut counts)?;
+    tally::add(connection, path, &counts)?;
     let removed = connection
         .execute("DELETE FROM records WHERE key = ?1", [key])
         .map_err(Error::sqlite(path, "deleting a record"))?;
@@ -300,6 +325,9 @@ pub fn delete(connection: &Connection, path: &Path, key: &str) -> Result<bool> {
 ///
 /// [`Error::Sqlite`].
 pub fn count(connection: &Connection, path: &Path) -> Result<u64> {
+    if let Some(counts) = tally::read(connection, path)? {
+        return Ok(u64::try_from(counts.values().sum::<i64>()).unwrap_or_default());
+    }
     connection
         .query_row("SELECT COUNT(*) FROM records", [], |row| row.get(0))
         .map_err(Error::sqlite(path, "counting records"))

@@ -39,7 +39,7 @@ const ORIGINAL: &str = "
     );";
 
 /// `program_names` holds the second and further names of a source; the first stays in `programs`. `applied` holds the
-/// last batch of each client (`applied.rs`).
+/// last batch of each client (`applied.rs`); `tally`, the numbers of records (`tally.rs`).
 const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS program_names (
         program_name TEXT NOT NULL,
@@ -51,6 +51,13 @@ const ADDITIONS: &str = "
         number INTEGER NOT NULL,
         answer INTEGER NOT NULL
     );
+    CREATE TABLE IF NOT EXISTS tally (
+        source_project TEXT NOT NULL,
+        username       TEXT NOT NULL,
+        verdict        INTEGER NOT NULL,
+        records        INTEGER NOT NULL,
+        PRIMARY KEY (source_project, username, verdict)
+    ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS records_by_program ON records(program_hash);
     CREATE INDEX IF NOT EXISTS records_by_creation ON records(creation_date);
     CREATE INDEX IF NOT EXISTS programs_by_name ON programs(program_name);";
@@ -72,8 +79,8 @@ pub fn create_original(connection: &Connection, path: &Path) -> Result<()> {
 ///
 /// [`Error::Sqlite`].
 pub fn create_additions(connection: &Connection, path: &Path) -> Result<()> {
-    let has_applied = has_table(connection, "applied").map_err(Error::sqlite(path, "reading the schema"))?;
-    if has_applied && has_program_names(connection, path)? {
+    // The newest of them.
+    if has_tally(connection, path)? {
         return Ok(());
     }
     connection.execute_batch(ADDITIONS).map_err(Error::sqlite(path, "adding tables and indexes"))
@@ -82,6 +89,11 @@ pub fn create_additions(connection: &Connection, path: &Path) -> Result<()> {
 /// Does the table of further names exist? A store that only the original has written lacks it.
 pub(crate) fn has_program_names(connection: &Connection, path: &Path) -> Result<bool> {
     has_table(connection, "program_names").map_err(Error::sqlite(path, "reading the schema"))
+}
+
+/// Does the table of counts exist? A store that only the original has written lacks it.
+pub(crate) fn has_tally(connection: &Connection, path: &Path) -> Result<bool> {
+    has_table(connection, "tally").map_err(Error::sqlite(path, "reading the schema"))
 }
 
 fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {

@@ -8,6 +8,7 @@ use crate::lock::{Interrupt, Place};
 use crate::reads;
 use crate::storage::records::{self, NewRecord, Page, RecordOfProgram, Recorder};
 use crate::storage::summary::{self, Summary};
+use crate::storage::tally::{self, Counts};
 use crate::storage::{meta, programs};
 
 impl Store {
@@ -42,10 +43,13 @@ impl Store {
     ) -> Result<usize> {
         let recorder = recorder.cloned().unwrap_or_else(|| self.recorder());
         self.write(interrupt, |tenure| {
-            rows.iter().try_fold(0, |written, row| {
-                let put = records::put(tenure.connection(), self.db_path(), &recorder, row, overwrite)?;
-                Ok(written + usize::from(put))
-            })
+            let (connection, mut counts) = (tenure.connection(), Counts::new());
+            let written = rows.iter().try_fold(0, |written, row| {
+                let put = records::put(connection, self.db_path(), &recorder, row, overwrite, &mut counts)?;
+                Ok::<_, Error>(written + usize::from(put))
+            })?;
+            tally::add(connection, self.db_path(), &counts)?;
+            Ok(written)
         })
     }
 
@@ -84,8 +88,17 @@ impl Store {
 
     /// Counts over the whole store.
     pub fn stats(&self, interrupt: &dyn Interrupt) -> Result<Summary> {
+        let path = self.db_path();
+        let counted = self.read(interrupt, |snapshot| {
+            let counts = tally::read(snapshot.connection(), path)?;
+            counts.map(|counts| summary::summarize(snapshot.connection(), path, &counts)).transpose()
+        })?;
+        if let Some(summary) = counted {
+            return Ok(summary);
+        }
         self.read_long(interrupt, |snapshot| {
-            summary::summarize(snapshot.connection(), self.db_path(), &mut || between(snapshot, interrupt))
+            let counts = tally::scan(snapshot.connection(), path, &mut || between(snapshot, interrupt))?;
+            summary::summarize(snapshot.connection(), path, &counts)
         })
     }
 

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::commit;
 use crate::error::{Error, Result};
 use crate::lock::{self, Interrupt, LockInfo};
-use crate::storage::{connection, journal, meta, schema};
+use crate::storage::{connection, journal, meta, schema, tally};
 
 /// Records that are handed over while a store is unsealed are written so many times before that is given up.
 const TRIES: u32 = 5;
@@ -29,6 +29,7 @@ impl Store {
         }
         self.write(interrupt, |tenure| {
             connection::raise_epoch(tenure.connection(), self.db_path())?;
+            tally::recount(tenure.connection(), self.db_path(), &mut || tenure.renew())?;
             meta::set(tenure.connection(), self.db_path(), "sealed_at", &clock::now_iso())
         })?;
         Ok(true)
@@ -70,7 +71,10 @@ impl Store {
             );
             return Err(Error::InvalidArgument(text));
         }
-        lock::restore(&self.place, &backup, interrupt)
+        lock::restore(&self.place, &backup, interrupt)?;
+        self.write(interrupt, |tenure| {
+            tally::recount(tenure.connection(), self.db_path(), &mut || tenure.renew())
+        })
     }
 }
 
