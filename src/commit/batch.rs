@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::ids::Client;
 use crate::error::Result;
 use crate::lock::Tenure;
+use crate::measurement::IfExists;
 use crate::storage::applied::BatchId;
+use crate::storage::environments::Named;
 use crate::storage::programs::{self, NewProgram};
 use crate::storage::records::{self, NewRecord, Recorder};
 
@@ -23,8 +25,7 @@ pub(crate) struct Batch {
 /// One record, checked and encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// Replace what is there.
-    pub(crate) overwrite: bool,
+    pub(crate) if_exists: IfExists,
     pub(crate) program: Arc<Program>,
     pub(crate) key: String,
     /// Normal form.
@@ -61,6 +62,7 @@ impl Batch {
     /// Writes the rows in the running transaction. Answers how many were written.
     pub(super) fn put(&self, tenure: &Tenure<'_>, path: &std::path::Path) -> Result<usize> {
         let connection = tenure.connection();
+        let named = Named::new(self.recorder.environment.as_deref());
         let mut written = 0;
         for chunk in self.rows.chunks(ROWS_BETWEEN_RENEWALS) {
             for row in chunk {
@@ -73,7 +75,7 @@ impl Batch {
                     schedule: &row.schedule,
                     result_json: &row.result_json,
                 };
-                let put = records::put(connection, path, &self.recorder, &record, row.overwrite)?;
+                let put = records::put(connection, path, &self.recorder, &named, &record, row.if_exists)?;
                 written += usize::from(put);
             }
             if self.rows.len() > ROWS_BETWEEN_RENEWALS {

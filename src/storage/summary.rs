@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::{column, meta, programs, result_json};
 use crate::error::{Error, Result};
+use crate::measurement::Status;
 
 const ROWS_BETWEEN: u64 = 4096;
 
@@ -18,6 +19,8 @@ pub struct Summary {
     pub legal_records: u64,
     /// Records of illegal schedules.
     pub illegal_records: u64,
+    /// Records by status, in the order of [`Status::ALL`].
+    pub statuses: [u64; Status::ALL.len()],
     /// Records whose result cannot be decoded, or holds a time that is NaN or infinite.
     pub damaged_records: u64,
     /// All programs.
@@ -63,27 +66,33 @@ pub fn summarize(
         summary.legal_records += u64::from(verdict.is_legal == Some(true));
         summary.illegal_records += u64::from(verdict.is_legal == Some(false));
         summary.damaged_records += u64::from(verdict.is_damaged);
+        for (count, status) in summary.statuses.iter_mut().zip(Status::ALL) {
+            *count += u64::from(verdict.status == Some(status));
+        }
     }
     Ok(summary)
 }
 
 struct Verdict {
     is_legal: Option<bool>,
+    status: Option<Status>,
     is_damaged: bool,
 }
 
 impl Verdict {
     fn unreadable() -> Self {
-        Self { is_legal: None, is_damaged: true }
+        Self { is_legal: None, status: None, is_damaged: true }
     }
 
     fn of(text: &str) -> Self {
         result_json::decode(text).map_or_else(
             |_| Self::unreadable(),
             |outcome| {
+                let status = Some(outcome.status());
                 let times = outcome.execution_times.unwrap_or_default();
                 Self {
                     is_legal: Some(outcome.is_legal),
+                    status,
                     is_damaged: times.iter().any(|time| !time.is_finite()),
                 }
             },
