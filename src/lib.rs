@@ -13,6 +13,7 @@
 
 pub mod clock;
 pub mod commit;
+mod environment;
 pub mod error;
 pub mod filesystem;
 pub mod identity;

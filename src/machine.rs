@@ -23,6 +23,26 @@ pub fn slurm_cpus() -> String {
     env::var("SLURM_CPUS_PER_TASK").ok().filter(|cpus| !cpus.is_empty()).unwrap_or_else(|| "N/A".to_owned())
 }
 
+/// CPUs that this process may use: those of its affinity and control group, and no more than its Slurm task has.
+#[must_use]
+pub fn cores() -> usize {
+    let here = std::thread::available_parallelism().map_or(1, usize::from);
+    slurm_cpus().parse().map_or(here, |allotted: usize| here.min(allotted.max(1)))
+}
+
+/// Threads that OpenMP is told to use, as `OMP_NUM_THREADS` has it.
+#[must_use]
+pub fn threads() -> Option<String> {
+    env::var("OMP_NUM_THREADS").ok().filter(|threads| !threads.is_empty())
+}
+
+/// Release of the kernel.
+#[must_use]
+pub fn kernel() -> Option<String> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    Some(release.trim().to_owned()).filter(|release| !release.is_empty())
+}
+
 /// Name of this host.
 #[must_use]
 pub fn hostname() -> String {

@@ -178,6 +178,8 @@ def test_a_lookup_tells_everything_that_was_recorded(store: TiraStore) -> None:
         "creation_date",
         "update_date",
         "source_project",
+        "status",
+        "details",
     ]
     assert found.to_dict() == {name: getattr(found, name) for name in found.to_dict()}
     assert (found.is_legal, found.execution_times) == (False, None)
@@ -339,6 +341,7 @@ def test_stats_count_everything(store: TiraStore) -> None:
         "total_records": 3,
         "legal_records": 1,
         "illegal_records": 2,
+        "statuses": {"measured": 1, "illegal": 2, "unmeasured": 0, "timeout": 0, "failed": 0},
         "damaged_records": 0,
         "total_programs": 2,
         "source_projects": ["another", "test_project"],
@@ -359,7 +362,8 @@ def test_records_are_got_put_and_deleted_by_key(store: TiraStore) -> None:
         *("creation_date", "update_date", "source_project", "program_name", "source_code"),
     }
     assert (row["program_name"], row["source_code"], row["schedule"]) == ("p", SOURCE, P)
-    assert json.loads(row["result_json"]) == {"is_legal": True, "execution_times": [1.5]}
+    result = json.loads(row["result_json"])
+    assert (result["is_legal"], result["execution_times"]) == (True, [1.5])
     key = tirastore.make_key(program, R)
     assert store.get(key) is None
     assert store.put(key, program, R, '{"is_legal":false}') is True

@@ -107,7 +107,10 @@ CHANGES = {
         """UPDATE records SET result_json = '{"is_legal":true,"execution_times":[-1.0]}'""",
         "execution_times[0] is -1",
     ),
-    "no times": ("""UPDATE records SET result_json = '{"is_legal":true}'""", "no measurement"),
+    "no times": (
+        """UPDATE records SET result_json = '{"is_legal":true,"status":"measured"}'""",
+        "no measurement",
+    ),
     "created": ("UPDATE records SET creation_date = 'yesterday'", "creation_date is"),
     "updated": ("UPDATE records SET update_date = '2025-02-30T00:00:00'", "update_date is"),
     **{

@@ -20,6 +20,7 @@ from __future__ import annotations
 from tirastore import _core, errors
 from tirastore.buffer import WriteBuffer
 from tirastore.errors import *  # noqa: F403 -- every name of errors.__all__ is public here, too
+from tirastore.history import Run
 from tirastore.maintenance import LockInfo, break_lock, lock_info, repair_lock
 from tirastore.metrics import CacheInfo, Metrics
 from tirastore.records import LookupResult, Measurement
@@ -43,6 +44,7 @@ __all__ = [
     "LookupResult",
     "Measurement",
     "Metrics",
+    "Run",
     "TiraStore",
     "VerifyReport",
     "WriteBuffer",

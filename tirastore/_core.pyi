@@ -25,7 +25,22 @@ __version__: Final[str]
 build_profile: Final[str]
 
 # Fields of a LookupResult, in its order.
-_Found: TypeAlias = tuple[bool, list[float] | None, str, str, str, str, str, str]
+_Found: TypeAlias = tuple[
+    bool, list[float] | None, str, str, str, str, str, str, str, dict[str, Any] | None
+]
+# Fields of a Run, in its order.
+_Run: TypeAlias = tuple[
+    bool,
+    list[float] | None,
+    str,
+    dict[str, Any] | None,
+    str,
+    str,
+    str,
+    str,
+    dict[str, Any] | None,
+    bool,
+]
 # Program hash, first name, source.
 _Program: TypeAlias = tuple[str, str, str]
 # What it is about, its key, the cause.
@@ -63,7 +78,9 @@ class Buffer:
         schedule: str,
         is_legal: Any,
         execution_times: Any,
-        overwrite: bool,
+        if_exists: str,
+        status: Any,
+        details: Any,
     ) -> None: ...
     def lookup(self, source: str, schedule: str) -> _Found | None: ...
     @property
@@ -112,6 +129,7 @@ class Store:
         share: bool | None,
         dialects: list[str] | tuple[str, ...],
         memory_cache_mb: float,
+        environment: Any,
         locked_by_caller: bool,
     ) -> Store: ...
     @property
@@ -125,6 +143,11 @@ class Store:
     def closed(self) -> bool: ...
     def close(self) -> None: ...
     def lookup(self, source: str, schedule: str) -> _Found | None: ...
+    def lookup_here(self, source: str, schedule: str) -> _Found | None: ...
+    # The runs, and (key, cause) of those that are damaged.
+    def runs(self, source: str, schedule: str) -> tuple[list[_Run], list[tuple[str, str]]]: ...
+    @property
+    def environment(self) -> dict[str, Any]: ...
     def contains(self, source: str, schedule: str) -> bool: ...
     def lookup_many(self, pairs: list[tuple[str, str]]) -> list[_Found | None]: ...
     def contains_many(self, pairs: list[tuple[str, str]]) -> list[bool]: ...
@@ -135,12 +158,14 @@ class Store:
         schedule: str,
         is_legal: Any,
         execution_times: Any,
-        overwrite: bool,
+        if_exists: str,
+        status: Any,
+        details: Any,
     ) -> bool: ...
     def record_many(
-        self, program_name: str, source: str, schedules: list[Any], overwrite: bool
+        self, program_name: str, source: str, schedules: list[Any], if_exists: str
     ) -> int: ...
-    def record_batch(self, measurements: list[Any], overwrite: bool) -> int: ...
+    def record_batch(self, measurements: list[Any], if_exists: str) -> int: ...
     def get_program_source(self, program_name: str) -> list[_Program]: ...
     def get_program(self, program_hash: str) -> _Program | None: ...
     def get_all_programs(self) -> list[_Program]: ...

@@ -39,6 +39,7 @@ class Store:
             read_only=False,
             share=None,
             dialects=["tiralib"],
+            environment=None,
             memory_cache_mb=0.0,
             locked_by_caller=True,
         )

@@ -11,12 +11,12 @@ import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 from tirastore import _core
-from tirastore.records import LookupResult
+from tirastore.records import LookupResult, choose_if_exists
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
-    from tirastore.records import ExecutionTimes
+    from tirastore.records import ExecutionTimes, IfExists, Status
     from tirastore.store import TiraStore
 
 __all__ = ["WriteBuffer"]
@@ -115,6 +115,10 @@ class WriteBuffer:
         is_legal: bool,
         execution_times: ExecutionTimes | None = None,
         overwrite: bool = False,
+        *,
+        status: Status | None = None,
+        details: dict[str, Any] | None = None,
+        if_exists: IfExists | None = None,
     ) -> None:
         """Take a measurement; parameters as :meth:`TiraStore.record`. It is written by a flush.
 
@@ -146,7 +150,9 @@ class WriteBuffer:
                 tiralib_schedule_string,
                 is_legal,
                 execution_times,
-                bool(overwrite),
+                choose_if_exists(overwrite, if_exists),
+                status,
+                details,
             )
         finally:
             if self._ends_after_flush:

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Literal
 
     import numpy as np
     import numpy.typing as npt
 
     #: Execution times in milliseconds: a list, a tuple or a one-dimensional array of numbers.
     ExecutionTimes = Sequence[float] | npt.NDArray[np.number[Any]]
+
+    #: What became of measuring a schedule, see :class:`LookupResult`.
+    Status = Literal["measured", "illegal", "unmeasured", "timeout", "failed"]
+
+    #: What recording does with a record that is there, see :meth:`TiraStore.record`.
+    IfExists = Literal["keep", "overwrite", "append"]
 
 __all__ = ["LookupResult", "Measurement"]
 
@@ -35,6 +42,13 @@ class LookupResult:
         When it was first recorded and last overwritten: UTC, ISO 8601.
     source_project : str
         The project it was recorded for.
+    status : {"measured", "illegal", "unmeasured", "timeout", "failed"}
+        What became of it: it was timed; it is illegal; it is legal, and was never timed, ran for
+        longer than a bound, or could not be compiled or run. Where nobody has said, it follows
+        from `is_legal` and `execution_times`.
+    details : dict or None
+        What was said beside it: ``bound`` of a timeout (seconds), ``message`` of a failure, and
+        whatever else the measurer knew.
 
     Examples
     --------
@@ -42,8 +56,8 @@ class LookupResult:
     ...     True, [0.042], "", "node01", "ada", "2026-02-21T15:30:12+00:00",
     ...     "2026-02-21T15:30:12+00:00", "",
     ... )
-    >>> min(result.execution_times)
-    0.042
+    >>> min(result.execution_times), result.status
+    (0.042, 'measured')
     """
 
     is_legal: bool
@@ -54,6 +68,17 @@ class LookupResult:
     creation_date: str
     update_date: str
     source_project: str
+    status: str = ""
+    details: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Derive the status where none is given."""
+        if not self.status:
+            self.status = (
+                ("measured" if self.execution_times else "unmeasured")
+                if self.is_legal
+                else "illegal"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dict, in their order.
@@ -86,12 +111,17 @@ class Measurement:
     is_legal : bool
         Does the schedule keep the program's meaning?
     execution_times : sequence of float or None
-        Every run in order, in milliseconds; required where `is_legal`.
+        Every run in order, in milliseconds; required where `is_legal`, unless `status` says why
+        there are none.
+    status : {"measured", "illegal", "unmeasured", "timeout", "failed"}, optional
+        As :meth:`TiraStore.record`.
+    details : dict, optional
+        As :meth:`TiraStore.record`.
 
     Examples
     --------
     >>> Measurement("blur", "void blur() {}", "R(L0,comps=['c1'])", False)
-    Measurement(program_name='blur', ..., is_legal=False, execution_times=None)
+    Measurement(program_name='blur', ..., is_legal=False, execution_times=None, ...)
     """
 
     program_name: str
@@ -99,3 +129,14 @@ class Measurement:
     tiralib_schedule_string: str
     is_legal: bool
     execution_times: ExecutionTimes | None = None
+    status: Status | None = None
+    details: dict[str, Any] | None = None
+
+
+def choose_if_exists(overwrite: bool, if_exists: IfExists | None) -> str:
+    """Return what to do with a record that is there, from the original's parameter and ours."""
+    if if_exists is None:
+        return "overwrite" if overwrite else "keep"
+    if overwrite and if_exists != "overwrite":
+        raise ValueError(f"overwrite=True contradicts if_exists={if_exists!r}; give one of them")
+    return if_exists

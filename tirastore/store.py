@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from tirastore import _core
 from tirastore.buffer import WriteBuffer
 from tirastore.errors import CorruptRecordWarning, CpuMismatchWarning
+from tirastore.history import Historical
 from tirastore.maintenance import Maintained
 from tirastore.metrics import Measured
-from tirastore.records import LookupResult
+from tirastore.records import LookupResult, choose_if_exists
 from tirastore.verification import Finding, VerifyReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
-    from tirastore.records import ExecutionTimes, Measurement
+    from tirastore.records import ExecutionTimes, IfExists, Measurement, Status
 
 __all__ = ["TiraStore"]
 
@@ -33,7 +34,7 @@ def _within_i64(number: int) -> int:
     return min(max(number, 0), 2**63 - 1)
 
 
-class TiraStore(Maintained, Measured):
+class TiraStore(Historical, Maintained, Measured):
     """A store of program measurements that many processes on many nodes share.
 
     A drop-in replacement of the original TiraStore: same names, same file, same keys.
@@ -71,6 +72,10 @@ class TiraStore(Maintained, Measured):
     memory_cache_mb : float
         Megabytes of memory for records that were looked up, in this process; 0 = none. It is never
         stale: what others overwrite or delete is seen by the next lookup.
+
+    environment : dict, optional
+        What the times depend on that the machine does not tell: ``compiler``, ``tiramisu`` (its
+        revision), and anything that JSON can hold; see :attr:`environment`.
 
     Raises
     ------
@@ -118,6 +123,7 @@ class TiraStore(Maintained, Measured):
         share: bool | None = None,
         dialects: Iterable[str] = ("tiralib",),
         memory_cache_mb: float = 64.0,
+        environment: dict[str, Any] | None = None,
     ) -> None:
         if isinstance(dialects, str):
             raise TypeError(f"dialects must be a sequence of names, got the string {dialects!r}")
@@ -133,6 +139,7 @@ class TiraStore(Maintained, Measured):
             "share": share,
             "dialects": tuple(dialects),
             "memory_cache_mb": float(memory_cache_mb),
+            "environment": environment,
         }
         path = Path(db_path).expanduser()
         self._core = _core.Store(path, locked_by_caller=False, **arguments)
@@ -148,7 +155,12 @@ class TiraStore(Maintained, Measured):
             )
 
     def lookup(
-        self, program_name: str, program_source_code: str, tiralib_schedule_string: str
+        self,
+        program_name: str,
+        program_source_code: str,
+        tiralib_schedule_string: str,
+        *,
+        environment: Literal["this"] | None = None,
     ) -> LookupResult | None:
         """Return what was measured for a schedule of a program.
 
@@ -160,11 +172,15 @@ class TiraStore(Maintained, Measured):
             The program's Tiramisu C++ generator, in any formatting.
         tiralib_schedule_string : str
             The schedule, in any spelling; it is not validated.
+        environment : {"this"}, optional
+            ``"this"``: leave out the times of other machines. The newest of the :meth:`runs` is
+            returned that was made on a machine like this one (see :attr:`environment`), or that
+            found the schedule illegal, which it is everywhere.
 
         Returns
         -------
         LookupResult or None
-            ``None`` if it was never recorded.
+            ``None`` if it was never recorded, or not here.
 
         Raises
         ------
@@ -177,7 +193,12 @@ class TiraStore(Maintained, Measured):
         True
         """
         del program_name
-        found = self._core.lookup(program_source_code, tiralib_schedule_string)
+        if environment is None:
+            found = self._core.lookup(program_source_code, tiralib_schedule_string)
+        elif environment == "this":
+            found = self._core.lookup_here(program_source_code, tiralib_schedule_string)
+        else:
+            raise ValueError(f'environment must be "this" or None, got {environment!r}')
         return None if found is None else LookupResult(*found)
 
     def lookup_many(self, items: Iterable[tuple[str, str, str]]) -> list[LookupResult | None]:
@@ -247,6 +268,10 @@ class TiraStore(Maintained, Measured):
         is_legal: bool,
         execution_times: ExecutionTimes | None = None,
         overwrite: bool = False,
+        *,
+        status: Status | None = None,
+        details: dict[str, Any] | None = None,
+        if_exists: IfExists | None = None,
     ) -> bool:
         """Record a measurement, durably: program and record in one transaction.
 
@@ -262,19 +287,30 @@ class TiraStore(Maintained, Measured):
             Does the schedule keep the program's meaning? ``numpy.bool_``, 0 and 1 are accepted.
         execution_times : sequence of float or None
             Every run in order, in milliseconds, finite and not negative. Required where
-            `is_legal`. Lists, tuples and one-dimensional NumPy arrays are accepted.
+            `is_legal`, unless `status` says why there are none. Lists, tuples and one-dimensional
+            NumPy arrays are accepted.
         overwrite : bool
             Replace what is recorded.
+        status : {"measured", "illegal", "unmeasured", "timeout", "failed"}, optional
+            What became of it, where it does not follow: legal schedules without times are
+            ``"unmeasured"`` (never timed), ``"timeout"`` or ``"failed"``.
+        details : dict, optional
+            What else is known, as JSON: ``{"bound": seconds}`` of a timeout and
+            ``{"message": text}`` of a failure, which need it.
+        if_exists : {"keep", "overwrite", "append"}, optional
+            What to do where there is a record. ``"overwrite"`` is the same as ``overwrite=True``:
+            what it supersedes stays among the :meth:`runs`. ``"append"`` leaves the record, and
+            adds a run beside it.
 
         Returns
         -------
         bool
-            ``True`` if it was written, ``False`` if it was there and `overwrite` is not set.
+            ``True`` if it was written, ``False`` if it was there and is kept.
 
         Raises
         ------
         InvalidScheduleError, InvalidMeasurementError, TypeError
-            Bad input. Nothing is written.
+            Bad input, or one that contradicts itself. Nothing is written.
         WriteNotAllowedError
             Another CPU, ``read_only=True``, or missing permissions.
 
@@ -284,6 +320,9 @@ class TiraStore(Maintained, Measured):
         True
         >>> store.record("mm", "void mm() {}", "P(L0,comps=['c'])", True, [0.4])
         False
+        >>> slow = {"status": "timeout", "details": {"bound": 60.0}}
+        >>> store.record("mm", "void mm() {}", "R(L0,comps=['c'])", True, **slow)
+        True
         """
         return self._core.record(
             program_name,
@@ -291,7 +330,9 @@ class TiraStore(Maintained, Measured):
             tiralib_schedule_string,
             is_legal,
             execution_times,
-            bool(overwrite),
+            choose_if_exists(overwrite, if_exists),
+            status,
+            details,
         )
 
     def record_many(
@@ -300,6 +341,8 @@ class TiraStore(Maintained, Measured):
         program_source_code: str,
         schedules: Iterable[Mapping[str, Any]],
         overwrite: bool = False,
+        *,
+        if_exists: IfExists | None = None,
     ) -> int:
         """Record several schedules of one program in one transaction.
 
@@ -311,9 +354,11 @@ class TiraStore(Maintained, Measured):
             As :meth:`record`.
         schedules : iterable of dict
             Each with ``tiralib_schedule_string``, ``is_legal`` and, unless there are none,
-            ``execution_times`` (milliseconds).
+            ``execution_times`` (milliseconds), ``status`` and ``details``.
         overwrite : bool
             Replace what is recorded.
+        if_exists : {"keep", "overwrite", "append"}, optional
+            As :meth:`record`.
 
         Returns
         -------
@@ -334,9 +379,16 @@ class TiraStore(Maintained, Measured):
         2
         """
         entries = [dict(entry) if isinstance(entry, Mapping) else entry for entry in schedules]
-        return self._core.record_many(program_name, program_source_code, entries, bool(overwrite))
+        choice = choose_if_exists(overwrite, if_exists)
+        return self._core.record_many(program_name, program_source_code, entries, choice)
 
-    def record_batch(self, measurements: Iterable[Measurement], overwrite: bool = False) -> int:
+    def record_batch(
+        self,
+        measurements: Iterable[Measurement],
+        overwrite: bool = False,
+        *,
+        if_exists: IfExists | None = None,
+    ) -> int:
         """Record measurements of any programs in one transaction.
 
         All are checked before any is written.
@@ -347,6 +399,8 @@ class TiraStore(Maintained, Measured):
             What to record.
         overwrite : bool
             Replace what is recorded.
+        if_exists : {"keep", "overwrite", "append"}, optional
+            As :meth:`record`.
 
         Returns
         -------
@@ -367,7 +421,7 @@ class TiraStore(Maintained, Measured):
         ... ])
         2
         """
-        return self._core.record_batch(list(measurements), bool(overwrite))
+        return self._core.record_batch(list(measurements), choose_if_exists(overwrite, if_exists))
 
     def buffered(
         self,
@@ -506,7 +560,9 @@ class TiraStore(Maintained, Measured):
         schedule : str
             Normal form of the schedule.
         result_json : str
-            JSON object with ``is_legal`` and ``execution_times`` (milliseconds).
+            JSON object with ``is_legal`` and ``execution_times`` (milliseconds), and ``status`` and
+            ``details`` where there are some. It is stored as it is: without an environment, unless
+            it names one by its number.
         overwrite : bool
             Replace what is recorded.
 
@@ -535,7 +591,7 @@ class TiraStore(Maintained, Measured):
         return self._core.put(key, program_hash, schedule, result_json, bool(overwrite))
 
     def delete(self, key: str) -> bool:
-        """Remove a record; its program stays.
+        """Remove a record and all its :meth:`runs`; its program stays.
 
         Parameters
         ----------
@@ -580,9 +636,10 @@ class TiraStore(Maintained, Measured):
         Returns
         -------
         dict
-            ``total_records``, ``legal_records``, ``illegal_records``, ``damaged_records`` (not
-            decodable, or with times that are NaN or infinite), ``total_programs``,
-            ``source_projects``, ``users``, ``cpu_model``, ``slurm_cpus``.
+            ``total_records``, ``legal_records``, ``illegal_records``, ``statuses`` (a count for
+            each status), ``damaged_records`` (not decodable, or with times that are NaN or
+            infinite), ``total_programs``, ``source_projects``, ``users``, ``cpu_model``,
+            ``slurm_cpus``.
 
         Examples
         --------
@@ -692,8 +749,9 @@ class TiraStore(Maintained, Measured):
         -------
         Path
             The export. Each program has ``Tiramisu_cpp``, ``schedules_list`` (of
-            ``schedule_str``, ``is_legal``, ``execution_times`` in milliseconds),
-            ``program_name``, and ``further_names`` where it has some.
+            ``schedule_str``, ``is_legal``, ``execution_times`` in milliseconds, and ``status``
+            and ``details`` where they do not follow), ``program_name``, and ``further_names`` where
+            it has some. Superseded runs are not exported.
 
         Warns
         -----

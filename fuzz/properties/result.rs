@@ -63,7 +63,7 @@ fn by_rules(value: &Value) -> Option<Outcome> {
         Some(Value::Array(times)) => Some(times.iter().map(Value::as_f64).collect::<Option<_>>()?),
         Some(_) => return None,
     };
-    Some(Outcome { is_legal, execution_times })
+    Some(Outcome::of(is_legal, execution_times))
 }
 
 fn bits(outcome: &Outcome) -> (bool, Option<Vec<u64>>) {
@@ -85,7 +85,7 @@ fn is_finite(outcome: &Outcome) -> bool {
 pub fn check(data: &[u8]) {
     let times = data.chunks_exact(8).map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap_or_default()));
     let times: Vec<_> = times.filter(|time| time.is_finite()).collect();
-    survives(&Outcome { is_legal: data.len().is_multiple_of(2), execution_times: Some(times) });
+    survives(&Outcome::of(data.len().is_multiple_of(2), Some(times)));
 
     let Ok(text) = std::str::from_utf8(data) else { return };
     let decoded = decode(text);

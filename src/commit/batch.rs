@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::ids::Client;
 use crate::error::Result;
 use crate::lock::Tenure;
+use crate::measurement::IfExists;
 use crate::storage::applied::BatchId;
+use crate::storage::environments::Named;
 use crate::storage::programs::{self, NewProgram};
 use crate::storage::records::{self, NewRecord, Recorder};
 use crate::storage::tally::{self, Counts};
@@ -24,8 +26,7 @@ pub(crate) struct Batch {
 /// One record, checked and encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// Replace what is there.
-    pub(crate) overwrite: bool,
+    pub(crate) if_exists: IfExists,
     pub(crate) program: Arc<Program>,
     pub(crate) key: String,
     /// Normal form.
@@ -62,6 +63,7 @@ impl Batch {
     /// Writes the rows in the running transaction. Answers how many were written.
     pub(super) fn put(&self, tenure: &Tenure<'_>, path: &std::path::Path) -> Result<usize> {
         let connection = tenure.connection();
+        let named = Named::new(self.recorder.environment.as_deref());
         let (mut written, mut counts) = (0, Counts::new());
         for chunk in self.rows.chunks(ROWS_BETWEEN_RENEWALS) {
             for row in chunk {
@@ -74,8 +76,15 @@ impl Batch {
                     schedule: &row.schedule,
                     result_json: &row.result_json,
                 };
-                let put =
-                    records::put(connection, path, &self.recorder, &record, row.overwrite, &mut counts)?;
+                let put = records::put(
+                    connection,
+                    path,
+                    &self.recorder,
+                    &named,
+                    &record,
+                    row.if_exists,
+                    &mut counts,
+                )?;
                 written += usize::from(put);
             }
             if self.rows.len() > ROWS_BETWEEN_RENEWALS {

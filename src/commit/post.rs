@@ -1,8 +1,8 @@
 //! A batch as a file: what one process asks another one to commit.
 //!
 //! ```text
-//! tirastore-post 1 <bytes of what follows> <its SHA-256, 64 hexadecimal digits>
-//! {"recorder": [...], "programs": [[hash, name, source], ...], "rows": [[program, overwrite, key, ...], ...]}
+//! tirastore-post 2 <bytes of what follows> <its SHA-256, 64 hexadecimal digits>
+//! {"recorder": [host, user, project], "environment": text or null, "programs": [[hash, name, source], ...], "rows": [[program, if_exists, key, ...], ...]}
 //! ```
 //!
 //! Most are only requests: nothing of them is acknowledged, so nothing of them is synced. Those that are handed over for
@@ -15,11 +15,12 @@ use serde_json::{Value, json};
 
 use super::batch::{Batch, Program, Row};
 use crate::identity::HexDigest;
+use crate::measurement::IfExists;
 use crate::storage::applied::BatchId;
 use crate::storage::records::Recorder;
 
 const KIND: &str = "tirastore-post";
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// The contents of the file for `batch`. Its id is the file's name.
 pub(super) fn encode(batch: &Batch) -> Vec<u8> {
@@ -31,13 +32,14 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
             programs.push(&row.program);
             programs.len() - 1
         });
-        rows.push(json!([number, row.overwrite, row.key, row.schedule, row.result_json]));
+        rows.push(json!([number, row.if_exists.name(), row.key, row.schedule, row.result_json]));
     }
     let programs: Vec<_> =
         programs.iter().map(|program| json!([program.hash, program.name, program.source])).collect();
-    let Recorder { hostname, username, source_project } = &batch.recorder;
+    let Recorder { hostname, username, source_project, environment } = &batch.recorder;
     let body = json!({
         "recorder": [hostname, username, source_project],
+        "environment": environment.as_deref(),
         "programs": programs,
         "rows": rows,
     });
@@ -58,20 +60,25 @@ pub(super) fn decode(id: BatchId, contents: &[u8]) -> Option<Batch> {
     }
     let body: Value = serde_json::from_slice(body).ok()?;
     let [hostname, username, source_project] = texts(body.get("recorder")?.as_array()?)?;
+    let environment = match body.get("environment")? {
+        Value::Null => None,
+        text => Some(Arc::from(text.as_str()?)),
+    };
     let programs = body.get("programs")?.as_array()?.iter().map(|program| {
         let [hash, name, source] = texts(program.as_array()?)?;
         Some(Arc::new(Program { hash, name, source }))
     });
     let programs = programs.collect::<Option<Vec<_>>>()?;
     let rows = body.get("rows")?.as_array()?.iter().map(|row| {
-        let [program, overwrite, texts_of_row @ ..] = row.as_array()?.as_slice() else { return None };
+        let [program, if_exists, texts_of_row @ ..] = row.as_array()?.as_slice() else { return None };
         let program = Arc::clone(programs.get(usize::try_from(program.as_u64()?).ok()?)?);
         let [key, schedule, result_json] = texts(texts_of_row)?;
-        Some(Arc::new(Row { overwrite: overwrite.as_bool()?, program, key, schedule, result_json }))
+        let if_exists = IfExists::from_name(if_exists.as_str()?)?;
+        Some(Arc::new(Row { if_exists, program, key, schedule, result_json }))
     });
     Some(Batch {
         id,
-        recorder: Recorder { hostname, username, source_project },
+        recorder: Recorder { hostname, username, source_project, environment },
         rows: rows.collect::<Option<_>>()?,
     })
 }
@@ -91,7 +98,7 @@ mod tests {
         let program =
             Arc::new(Program { hash: "h".to_owned(), name: name.to_owned(), source: source.to_owned() });
         let row = |number| Row {
-            overwrite: (number % 2 == 0) == overwrite,
+            if_exists: IfExists::from((number % 2 == 0) == overwrite),
             program: Arc::clone(&program),
             key: format!("key {number}"),
             schedule: source.to_owned(),
@@ -101,6 +108,7 @@ mod tests {
             hostname: name.to_owned(),
             username: source.to_owned(),
             source_project: String::new(),
+            environment: overwrite.then(|| Arc::from(source)),
         };
         let rows = (0..rows).map(row).map(Arc::new).collect();
         Batch { id: ids::Asking::begin().next_batch(), recorder, rows }

@@ -223,8 +223,7 @@ mod tests {
         let place = tempfile::tempdir().expect("temporary directory");
         let queue = Queue { directory: place.path().to_owned() };
         let id = BatchId::parse("c0ffee.1").expect("an id");
-        let recorder =
-            Recorder { hostname: String::new(), username: String::new(), source_project: String::new() };
+        let recorder = Recorder::default();
         let batch = Batch { id, recorder, rows: Vec::new() };
         for (of_directory, of_post) in [(0o777, 0o666), (0o700, 0o600)] {
             fs::set_permissions(place.path(), Permissions::from_mode(of_directory)).expect("set");

@@ -47,11 +47,14 @@ impl Buffer {
         schedule: String,
         is_legal: &Bound<'_, PyAny>,
         execution_times: Option<&Bound<'_, PyAny>>,
-        overwrite: bool,
+        if_exists: &str,
+        status: Option<&Bound<'_, PyAny>>,
+        details: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let outcome = convert::outcome(is_legal, execution_times)?;
+        let if_exists = convert::if_exists(if_exists)?;
+        let outcome = convert::outcome(is_legal, execution_times, status, details)?;
         let measurement = Measurement { program_name, program_source_code: source, schedule, outcome };
-        blocking(py, |interrupt| self.core.record(&measurement, overwrite, interrupt))
+        blocking(py, |interrupt| self.core.record(&measurement, if_exists, interrupt))
     }
 
     fn lookup<'py>(

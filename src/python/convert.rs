@@ -10,19 +10,63 @@ use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyList, PyMemoryView, PySequence, PySet, PyString,
     PyTuple, PyType,
 };
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
-use crate::measurement::Outcome;
+use crate::measurement::{IfExists, Outcome, Status};
 
+/// What measuring found, as `record` is told.
 pub(super) fn outcome(
     is_legal: &Bound<'_, PyAny>,
     execution_times: Option<&Bound<'_, PyAny>>,
+    status: Option<&Bound<'_, PyAny>>,
+    details: Option<&Bound<'_, PyAny>>,
 ) -> Result<Outcome> {
     Ok(Outcome {
         is_legal: verdict(is_legal)?,
         execution_times: execution_times.filter(|times| !times.is_none()).map(times).transpose()?,
+        said: status.filter(|status| !status.is_none()).map(said).transpose()?,
+        details: details
+            .filter(|details| !details.is_none())
+            .map(|value| object("details", value))
+            .transpose()?,
     })
+}
+
+/// A status by its name.
+fn said(value: &Bound<'_, PyAny>) -> Result<Status> {
+    let name: String = value
+        .extract()
+        .map_err(|_| Error::WrongType(format!("status must be a str, got {}", type_name(value))))?;
+    Status::from_name(&name).ok_or_else(|| {
+        let known = Status::ALL.map(Status::name).join(", ");
+        Error::InvalidMeasurement(format!("status is {name:?}; there are {known}"))
+    })
+}
+
+/// What to do with a record that is there, by its name.
+pub(super) fn if_exists(name: &str) -> Result<IfExists> {
+    IfExists::from_name(name).ok_or_else(|| {
+        Error::InvalidArgument(format!(
+            "if_exists must be \"keep\", \"overwrite\" or \"append\", got {name:?}"
+        ))
+    })
+}
+
+/// A dict of what JSON can hold, called `name` by the caller.
+pub(super) fn object(name: &str, value: &Bound<'_, PyAny>) -> Result<Map<String, Value>> {
+    if !value.is_instance_of::<PyDict>() {
+        return Err(Error::WrongType(format!("{name} must be a dict, got {}", type_name(value))));
+    }
+    let dumped = || -> PyResult<String> {
+        let keywords = PyDict::new(value.py());
+        keywords.set_item("allow_nan", false)?;
+        value.py().import("json")?.call_method("dumps", (value,), Some(&keywords))?.extract()
+    };
+    let no_json = |cause: String| Error::InvalidMeasurement(format!("{name} is not JSON: {cause}"));
+    let text = dumped().map_err(|error| no_json(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| no_json(error.to_string()))
 }
 
 /// A bool of Python or NumPy, or an integer 0 or 1.
@@ -174,7 +218,7 @@ pub(super) fn in_batch<T>(
         .collect()
 }
 
-/// An entry of `record_many`: a dict with a schedule, its verdict, and its times unless there are none.
+/// An entry of `record_many`: a dict with a schedule, its verdict, and its times, status and details where it has some.
 pub(super) fn schedule_entry(entry: &Bound<'_, PyAny>) -> Result<(String, Outcome)> {
     let dict =
         entry.cast::<PyDict>().map_err(|_| Error::WrongType("each entry must be a dict".to_owned()))?;
@@ -182,7 +226,13 @@ pub(super) fn schedule_entry(entry: &Bound<'_, PyAny>) -> Result<(String, Outcom
     let required = |name: &'static str| item(name).ok_or_else(|| Error::MissingField(name.to_owned()));
     let schedule = required("tiralib_schedule_string")?;
     let schedule = schedule.extract().map_err(|_| not_text("tiralib_schedule_string"))?;
-    Ok((schedule, outcome(&required("is_legal")?, item("execution_times").as_ref())?))
+    let outcome = outcome(
+        &required("is_legal")?,
+        item("execution_times").as_ref(),
+        item("status").as_ref(),
+        item("details").as_ref(),
+    )?;
+    Ok((schedule, outcome))
 }
 
 pub(super) fn field<'py>(entry: &Bound<'py, PyAny>, name: &str) -> Result<Bound<'py, PyAny>> {

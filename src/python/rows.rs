@@ -2,16 +2,12 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use serde_json::{Map, Value};
 
-use crate::error::Result;
-use crate::measurement::Outcome;
 use crate::reads::Hit;
 use crate::storage::programs::Program;
-use crate::storage::records::{Record, RecordOfProgram};
+use crate::storage::records::RecordOfProgram;
 use crate::storage::verify::Report;
-
-/// Fields of a `LookupResult`, in its order.
-pub(super) type Found = (bool, Option<Vec<f64>>, String, String, String, String, String, String);
 
 /// Key of a damaged record, and what is wrong with it.
 pub(super) type Damaged = (String, String);
@@ -28,12 +24,7 @@ pub(super) fn verified(report: Report) -> Verified {
     (report.programs, report.records, findings.collect())
 }
 
-pub(super) fn found(record: Record) -> Result<Found> {
-    let outcome = record.outcome()?;
-    Ok(fields(record, outcome))
-}
-
-/// The fields of what a lookup found.
+/// The fields of a `LookupResult`, in its order.
 pub(super) fn hit<'py>(py: Python<'py>, hit: &Hit) -> PyResult<Bound<'py, PyTuple>> {
     let Hit { record, outcome } = hit;
     let times = outcome.execution_times.as_ref().map(|times| PyList::new(py, times)).transpose()?;
@@ -46,21 +37,40 @@ pub(super) fn hit<'py>(py: Python<'py>, hit: &Hit) -> PyResult<Bound<'py, PyTupl
         &record.creation_date,
         &record.update_date,
         &record.source_project,
+        outcome.status().name(),
+        outcome.details.as_ref().map(|details| object(py, details)).transpose()?,
     )
         .into_pyobject(py)
 }
 
-fn fields(record: Record, outcome: Outcome) -> Found {
+/// The fields of a `Run`, in its order.
+pub(super) fn run_fields<'py>(
+    py: Python<'py>,
+    hit: &Hit,
+    environment: Option<&Map<String, Value>>,
+    is_current: bool,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let Hit { record, outcome } = hit;
+    let times = outcome.execution_times.as_ref().map(|times| PyList::new(py, times)).transpose()?;
     (
         outcome.is_legal,
-        outcome.execution_times,
-        record.schedule,
-        record.hostname,
-        record.username,
-        record.creation_date,
-        record.update_date,
-        record.source_project,
+        times,
+        outcome.status().name(),
+        outcome.details.as_ref().map(|details| object(py, details)).transpose()?,
+        &record.hostname,
+        &record.username,
+        &record.update_date,
+        &record.source_project,
+        environment.map(|environment| object(py, environment)).transpose()?,
+        is_current,
     )
+        .into_pyobject(py)
+}
+
+/// A JSON object as Python's `json` reads it.
+pub(super) fn object<'py>(py: Python<'py>, object: &Map<String, Value>) -> PyResult<Bound<'py, PyAny>> {
+    let text = serde_json::to_string(object).unwrap_or_default();
+    py.import("json")?.call_method1("loads", (text,))
 }
 
 pub(super) fn program_fields(program: Program) -> ProgramFields {

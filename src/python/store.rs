@@ -10,13 +10,17 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 use super::blocking::blocking;
 use super::convert::{self, borrow, dialect, field, in_batch, not_text, schedule_entry, seconds};
 use super::locking::lock_info_dict;
-use super::rows::{Damaged, Found, ProgramFields, Verified, found, hit, program_fields, row_dict, verified};
+use super::rows::{
+    Damaged, ProgramFields, Verified, hit, object, program_fields, row_dict, run_fields, verified,
+};
 use crate::error::{Error, Result};
-use crate::measurement::Measurement;
+use crate::measurement::{Measurement, Status};
+use crate::reads::Hit;
 use crate::storage::export::Format;
 use crate::storage::programs::NewProgram;
 use crate::storage::records::{NewRecord, Page, Recorder};
 use crate::storage::result_json;
+use crate::storage::runs::Run;
 use crate::storage::sharing::Sharing;
 use crate::store::{Options, Protocol, Store as Core};
 
@@ -30,7 +34,7 @@ impl Store {
     #[new]
     #[pyo3(signature = (
         db_path, *, source_project, cpu_model, slurm_cpus, allow_cpu_mismatch, stale_lock_timeout, lock_timeout,
-        lock, read_only, share, dialects, memory_cache_mb, locked_by_caller
+        lock, read_only, share, dialects, memory_cache_mb, environment, locked_by_caller
     ))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, clippy::needless_pass_by_value)] // TiraStore's
     fn new(
@@ -47,6 +51,7 @@ impl Store {
         share: Option<bool>,
         dialects: Vec<String>,
         memory_cache_mb: f64,
+        environment: Option<&Bound<'_, PyAny>>,
         locked_by_caller: bool,
     ) -> PyResult<Self> {
         let protocol = match lock {
@@ -72,6 +77,10 @@ impl Store {
             dialects: dialects.iter().map(|name| dialect(name)).collect::<Result<_>>()?,
             protocol,
             locked_by_caller,
+            environment: environment
+                .map(|environment| convert::object("environment", environment))
+                .transpose()?
+                .unwrap_or_default(),
             memory_cache_bytes: convert::megabytes("memory_cache_mb", memory_cache_mb)?,
         };
         let core = blocking(py, |interrupt| Core::open(options, interrupt))?;
@@ -122,6 +131,42 @@ impl Store {
         found.map(|found| hit(py, &found)).transpose()
     }
 
+    /// What counts on a machine like this one.
+    fn lookup_here<'py>(
+        &self,
+        py: Python<'py>,
+        source: &str,
+        schedule: &str,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let found = blocking(py, |interrupt| self.core.lookup_here(source, schedule, interrupt))?;
+        found.map(|found| hit(py, &found)).transpose()
+    }
+
+    /// The runs that can be decoded, oldest first, and (key, cause) of those that cannot.
+    fn runs<'py>(
+        &self,
+        py: Python<'py>,
+        source: &str,
+        schedule: &str,
+    ) -> PyResult<(Vec<Bound<'py, PyTuple>>, Vec<Damaged>)> {
+        let (mut good, mut damaged) = (Vec::new(), Vec::new());
+        for run in blocking(py, |interrupt| self.core.runs(source, schedule, interrupt))? {
+            let Run { record, environment, is_current } = run;
+            match Hit::of(record) {
+                Ok(found) => good.push(run_fields(py, &found, environment.as_ref(), is_current)?),
+                Err(Error::CorruptRecord { key, cause }) => damaged.push((key, cause)),
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Ok((good, damaged))
+    }
+
+    /// Where this store measures.
+    #[getter]
+    fn environment<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        object(py, &self.core.environment())
+    }
+
     fn contains(&self, py: Python<'_>, source: &str, schedule: &str) -> PyResult<bool> {
         blocking(py, |interrupt| self.core.contains(source, schedule, interrupt))
     }
@@ -150,12 +195,15 @@ impl Store {
         schedule: String,
         is_legal: &Bound<'_, PyAny>,
         execution_times: Option<&Bound<'_, PyAny>>,
-        overwrite: bool,
+        if_exists: &str,
+        status: Option<&Bound<'_, PyAny>>,
+        details: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
         self.core.check_writes()?;
-        let outcome = convert::outcome(is_legal, execution_times)?;
+        let if_exists = convert::if_exists(if_exists)?;
+        let outcome = convert::outcome(is_legal, execution_times, status, details)?;
         let measurement = Measurement { program_name, program_source_code: source, schedule, outcome };
-        blocking(py, |interrupt| self.core.record(&measurement, overwrite, interrupt))
+        blocking(py, |interrupt| self.core.record(&measurement, if_exists, interrupt))
     }
 
     fn record_many(
@@ -164,9 +212,10 @@ impl Store {
         program_name: &str,
         source: &str,
         schedules: &Bound<'_, PyList>,
-        overwrite: bool,
+        if_exists: &str,
     ) -> PyResult<usize> {
         self.core.check_writes()?;
+        let if_exists = convert::if_exists(if_exists)?;
         let list = "schedules";
         let measurements = in_batch(list, schedules, |entry| {
             let (schedule, outcome) = schedule_entry(entry)?;
@@ -179,16 +228,17 @@ impl Store {
                 NewProgram { program_hash: program_hash.as_str(), program_name, source_code: source };
             return blocking(py, |interrupt| self.core.put_program(&program, interrupt).map(|_| 0));
         }
-        blocking(py, |interrupt| self.core.record_batch(&measurements, list, overwrite, interrupt))
+        blocking(py, |interrupt| self.core.record_batch(&measurements, list, if_exists, interrupt))
     }
 
     fn record_batch(
         &self,
         py: Python<'_>,
         measurements: &Bound<'_, PyList>,
-        overwrite: bool,
+        if_exists: &str,
     ) -> PyResult<usize> {
         self.core.check_writes()?;
+        let if_exists = convert::if_exists(if_exists)?;
         let list = "measurements";
         let measurements = in_batch(list, measurements, |entry| {
             let text =
@@ -200,10 +250,13 @@ impl Store {
                 outcome: convert::outcome(
                     &field(entry, "is_legal")?,
                     Some(&field(entry, "execution_times")?),
+                    // A measurement of the original's has none.
+                    entry.getattr("status").ok().as_ref(),
+                    entry.getattr("details").ok().as_ref(),
                 )?,
             })
         })?;
-        blocking(py, |interrupt| self.core.record_batch(&measurements, list, overwrite, interrupt))
+        blocking(py, |interrupt| self.core.record_batch(&measurements, list, if_exists, interrupt))
     }
 
     fn get_program_source(&self, py: Python<'_>, program_name: &str) -> PyResult<Vec<ProgramFields>> {
@@ -233,18 +286,20 @@ impl Store {
     }
 
     /// The records that can be decoded, and (key, cause) of those that cannot.
-    fn get_program_records(&self, py: Python<'_>, source: &str) -> PyResult<(Vec<Found>, Vec<Damaged>)> {
-        blocking(py, |interrupt| {
-            let (mut good, mut damaged) = (Vec::new(), Vec::new());
-            for row in self.core.program_records(source, interrupt)? {
-                match found(row.record) {
-                    Ok(fields) => good.push(fields),
-                    Err(Error::CorruptRecord { key, cause }) => damaged.push((key, cause)),
-                    Err(other) => return Err(other),
-                }
+    fn get_program_records<'py>(
+        &self,
+        py: Python<'py>,
+        source: &str,
+    ) -> PyResult<(Vec<Bound<'py, PyTuple>>, Vec<Damaged>)> {
+        let (mut good, mut damaged) = (Vec::new(), Vec::new());
+        for row in blocking(py, |interrupt| self.core.program_records(source, interrupt))? {
+            match Hit::of(row.record) {
+                Ok(found) => good.push(hit(py, &found)?),
+                Err(Error::CorruptRecord { key, cause }) => damaged.push((key, cause)),
+                Err(other) => return Err(other.into()),
             }
-            Ok((good, damaged))
-        })
+        }
+        Ok((good, damaged))
     }
 
     fn get_records_by_program_hash<'py>(
@@ -296,7 +351,7 @@ impl Store {
         source_project: String,
         overwrite: bool,
     ) -> PyResult<usize> {
-        let recorder = Recorder { hostname, username, source_project };
+        let recorder = Recorder { hostname, username, source_project, environment: None };
         let rows: Vec<_> = rows
             .iter()
             .map(|(key, schedule, result_json)| NewRecord { key, program_hash, schedule, result_json })
@@ -328,6 +383,11 @@ impl Store {
         dict.set_item("total_records", summary.total_records)?;
         dict.set_item("legal_records", summary.legal_records)?;
         dict.set_item("illegal_records", summary.illegal_records)?;
+        let statuses = PyDict::new(py);
+        for (status, count) in Status::ALL.into_iter().zip(summary.statuses) {
+            statuses.set_item(status.name(), count)?;
+        }
+        dict.set_item("statuses", statuses)?;
         dict.set_item("damaged_records", summary.damaged_records)?;
         dict.set_item("total_programs", summary.total_programs)?;
         dict.set_item("source_projects", summary.source_projects)?;

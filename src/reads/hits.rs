@@ -208,7 +208,7 @@ mod tests {
 
     fn hit(bytes: usize) -> Arc<Hit> {
         let record = Record { schedule: "s".repeat(bytes), ..Record::default() };
-        let outcome = Outcome { is_legal: false, execution_times: None };
+        let outcome = Outcome::of(false, None);
         Arc::new(Hit { record, outcome })
     }
 

@@ -212,7 +212,7 @@ struct Schedule {
 
 impl Serialize for Schedule {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(3))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("schedule_str", &self.schedule)?;
         map.serialize_entry("is_legal", &self.outcome.as_ref().map(|outcome| outcome.is_legal))?;
         // serde_json writes a float that is not finite as null.
@@ -220,6 +220,13 @@ impl Serialize for Schedule {
             "execution_times",
             &self.outcome.as_ref().and_then(|o| o.execution_times.as_deref()),
         )?;
+        // As in the store: only what does not follow from the two.
+        if let Some(outcome) = self.outcome.as_ref().filter(|outcome| outcome.status() != outcome.derived()) {
+            map.serialize_entry("status", outcome.status().name())?;
+        }
+        if let Some(details) = self.outcome.as_ref().and_then(|outcome| outcome.details.as_ref()) {
+            map.serialize_entry("details", details)?;
+        }
         map.end()
     }
 }

@@ -1,17 +1,19 @@
 //! The records: one measurement of one schedule of one program.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
+use super::environments::Named;
 use super::summary::Verdict;
 use super::tally::{self, Counts, Kind};
-use super::{column, connection, result_json};
+use super::{column, connection, result_json, runs};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::identity::key;
-use crate::measurement::Outcome;
+use crate::measurement::{IfExists, Outcome};
 use crate::mutation;
 
 /// A stored measurement, undecoded.
@@ -23,7 +25,7 @@ pub struct Record {
     pub program_hash: String,
     /// The schedule's normal form.
     pub schedule: String,
-    /// The result as JSON: `is_legal` and `execution_times` (milliseconds).
+    /// The result as JSON (`result_json`).
     pub result_json: String,
     /// Host it was recorded on.
     pub hostname: String,
@@ -55,7 +57,7 @@ const COLUMN_NAMES: [&str; 9] = [
 ];
 
 impl Record {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let mut damaged_column = None;
         let mut column = |index: usize| {
             if !column::is_text(row, index)? {
@@ -151,7 +153,7 @@ impl RecordOfProgram {
 }
 
 /// Who records: what every row of one client has in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recorder {
     /// Host name.
     pub hostname: String,
@@ -159,6 +161,8 @@ pub struct Recorder {
     pub username: String,
     /// Project.
     pub source_project: String,
+    /// Where it measures, as canonical JSON (`environments`).
+    pub environment: Option<Arc<str>>,
 }
 
 /// A record to be written.
@@ -174,8 +178,9 @@ pub struct NewRecord<'a> {
     pub result_json: &'a str,
 }
 
-/// Writes a record; an existing one is replaced only with `overwrite`. `true` if it wrote, and `counts` has what that
-/// changes of the numbers of records.
+/// Writes a record, in the environment that `named` names. What becomes of one that is there is up to `if_exists`:
+/// what is replaced goes into the history. `true` if it wrote, and `counts` has what that changes of the numbers of
+/// records.
 ///
 /// # Errors
 ///
@@ -184,8 +189,9 @@ pub(crate) fn put(
     connection: &Connection,
     path: &Path,
     recorder: &Recorder,
+    named: &Named<'_>,
     record: &NewRecord<'_>,
-    overwrite: bool,
+    if_exists: IfExists,
     counts: &mut Counts,
 ) -> Result<bool> {
     // No UPSERT: its DO UPDATE would renew creation_date's neighbours by name here and by position in the original.
@@ -195,15 +201,25 @@ pub(crate) fn put(
     let update = "UPDATE records SET program_hash = ?2, schedule = ?3, result_json = ?4, hostname = ?5,
                                      username = ?6, update_date = ?7, source_project = ?8
                   WHERE key = ?1";
-    let sql = match (exists(connection, path, record.key)?, overwrite) {
+    let exists = exists(connection, path, record.key)?;
+    if exists && if_exists == IfExists::Keep {
+        return Ok(false);
+    }
+    let result_json = named.in_result(connection, path, record.result_json)?;
+    let sql = match (exists, if_exists) {
         (false, _) => insert,
-        (true, true) => update,
-        (true, false) => return Ok(false),
+        (true, IfExists::Append) => {
+            return runs::append(connection, path, recorder, record.key, &result_json).map(|()| true);
+        }
+        (true, _) => {
+            runs::keep_current(connection, path, record.key)?;
+            update
+        }
     };
-    if sql == update {
+    if exists {
         count_out(connection, path, record.key, counts)?;
     }
-    let Recorder { hostname, username, source_project } = recorder;
+    let Recorder { hostname, username, source_project, .. } = recorder;
     let verdict = Verdict::of(Some(record.result_json));
     let kind = Kind { source_project: source_project.clone(), username: username.clone(), verdict };
     *counts.entry(kind).or_default() += 1;
@@ -211,7 +227,7 @@ pub(crate) fn put(
         record.key,
         record.program_hash,
         record.schedule,
-        record.result_json,
+        result_json,
         hostname,
         username,
         clock::now_iso(),
@@ -301,7 +317,7 @@ fn with_program(condition: &str) -> String {
     )
 }
 
-/// Removes a record. `true` if it was there.
+/// Removes a record and its history. `true` if it was there.
 ///
 /// # Errors
 ///
@@ -314,6 +330,7 @@ pub fn delete(connection: &Connection, path: &Path, key: &str) -> Result<bool> {
         .execute("DELETE FROM records WHERE key = ?1", [key])
         .map_err(Error::sqlite(path, "deleting a record"))?;
     if removed > 0 {
+        runs::delete(connection, path, key)?;
         raise_epoch(connection, path)?;
     }
     Ok(removed > 0)

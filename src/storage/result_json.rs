@@ -1,18 +1,58 @@
-//! `records.result_json`: `{"is_legal":true,"execution_times":[0.042,0.039]}`.
+//! `records.result_json`: `{"is_legal":true,"execution_times":[0.042,0.039]}`, and behind it what is not derivable from
+//! these two, each where there is something to say:
 //!
-//! Written as strict JSON. Read as Python's `json` reads it: files of the original may hold `NaN`, `Infinity` and numbers
-//! beyond the range of a double.
+//! ```text
+//! ,"status":"timeout","details":{"bound":60.0},"environment":3
+//! ```
+//!
+//! The original looks at its two keys only. Written as strict JSON. Read as Python's `json` reads it: files of the
+//! original may hold `NaN`, `Infinity` and numbers beyond the range of a double.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::measurement::Outcome;
+use crate::measurement::{Outcome, Status};
+
+/// Begins the number of the environment, which stands last.
+const ENVIRONMENT: &str = r#","environment":"#;
 
 /// The JSON text of `outcome`, whose times must be finite.
 #[must_use]
 pub fn encode(outcome: &Outcome) -> String {
     // Not one json! object: its keys would be sorted, and the original writes is_legal first.
     let times = json!(outcome.execution_times);
-    format!(r#"{{"is_legal":{},"execution_times":{times}}}"#, outcome.is_legal)
+    let mut text = format!(r#"{{"is_legal":{},"execution_times":{times}"#, outcome.is_legal);
+    if outcome.status() != outcome.derived() {
+        text.extend([r#","status":""#, outcome.status().name(), "\""]);
+    }
+    if let Some(details) = &outcome.details {
+        text.extend([r#","details":"#, &json!(details).to_string()]);
+    }
+    text.push('}');
+    text
+}
+
+/// `text`, which [`encode`] has written, with the number of the environment that it was measured in.
+pub(crate) fn with_environment(text: &str, environment: i64) -> String {
+    let open = text.strip_suffix('}').unwrap_or(text);
+    format!("{open}{ENVIRONMENT}{environment}}}")
+}
+
+/// The number of the environment that `text` names.
+pub(crate) fn environment(text: &str) -> Option<i64> {
+    match split_environment(text.strip_suffix('}')?) {
+        (_, Some(environment)) => Some(environment),
+        (_, None) => serde_json::from_str::<Value>(text).ok()?.get("environment")?.as_i64(),
+    }
+}
+
+/// What stands before the number of the environment, and the number.
+fn split_environment(open: &str) -> (&str, Option<i64>) {
+    let before = open.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    let number = open[before.len()..].parse().ok();
+    match before.strip_suffix(ENVIRONMENT).filter(|_| number.is_some()) {
+        Some(rest) => (rest, number),
+        None => (open, None),
+    }
 }
 
 /// The outcome in `text`. Times may be NaN or infinite in old rows.
@@ -24,15 +64,16 @@ pub fn decode(text: &str) -> Result<Outcome, String> {
     plain(text).map_or_else(|| general(text), Ok)
 }
 
-/// What [`encode`] and the original write, without a tree of values between text and times: lookups wait for it.
+/// What [`encode`] and the original write of most, without a tree of values between text and times: lookups wait for it.
 fn plain(text: &str) -> Option<Outcome> {
     let rest = text.strip_prefix(r#"{"is_legal":"#)?;
     let (is_legal, rest) = match rest.strip_prefix("true") {
         Some(rest) => (true, rest),
         None => (false, rest.strip_prefix("false")?),
     };
-    let times = rest.strip_prefix(r#","execution_times":"#)?.strip_suffix('}')?;
-    Some(Outcome { is_legal, execution_times: serde_json::from_str(times).ok()? })
+    let rest = rest.strip_prefix(r#","execution_times":"#)?.strip_suffix('}')?;
+    let (times, _) = split_environment(rest);
+    Some(Outcome::of(is_legal, serde_json::from_str(times).ok()?))
 }
 
 fn general(text: &str) -> Result<Outcome, String> {
@@ -72,7 +113,19 @@ fn outcome(parsed: &Value, spelling: &Spelling) -> Result<Outcome, String> {
         Some(Value::Array(times)) => Some(times.iter().map(time).collect::<Result<_, _>>()?),
         Some(other) => return Err(format!("execution_times is {}, not a list", shown(other))),
     };
-    Ok(Outcome { is_legal, execution_times })
+    let said = match field("status") {
+        None | Some(Value::Null) => None,
+        Some(value) => {
+            let name = spelling.string(value).and_then(Status::from_name);
+            Some(name.ok_or_else(|| format!("status is {}, which is none", shown(value)))?)
+        }
+    };
+    Ok(Outcome {
+        is_legal,
+        execution_times,
+        said,
+        details: field("details").and_then(|value| spelling.details(value)),
+    })
 }
 
 /// The beginning of a value: what a damaged file holds can be of any length, and messages are read by people.
@@ -99,6 +152,21 @@ impl Spelling {
             (Self::Strict, Value::Number(number)) => number.as_f64(),
             (Self::Marked, Value::String(text)) => text.strip_prefix(NUMBER)?.parse().ok(),
             _ => None,
+        }
+    }
+
+    fn string<'a>(&self, value: &'a Value) -> Option<&'a str> {
+        match self {
+            Self::Strict => value.as_str(),
+            Self::Marked => value.as_str()?.strip_prefix(STRING),
+        }
+    }
+
+    /// Nobody writes them beside numbers that need marks.
+    fn details(&self, value: &Value) -> Option<Map<String, Value>> {
+        match self {
+            Self::Strict => value.as_object().cloned(),
+            Self::Marked => None,
         }
     }
 }
@@ -165,10 +233,44 @@ mod tests {
 
     #[test]
     fn results_are_written_as_the_original_writes_them() {
-        let outcome = Outcome { is_legal: true, execution_times: Some(vec![0.042, 1.0]) };
+        let outcome = Outcome::of(true, Some(vec![0.042, 1.0]));
         assert_eq!(encode(&outcome), r#"{"is_legal":true,"execution_times":[0.042,1.0]}"#);
-        let illegal = Outcome { is_legal: false, execution_times: None };
+        let illegal = Outcome::of(false, None);
         assert_eq!(encode(&illegal), r#"{"is_legal":false,"execution_times":null}"#);
+    }
+
+    #[test]
+    fn only_what_is_not_derivable_is_written() {
+        let details = json!({"bound": 60.5}).as_object().cloned();
+        for (outcome, text) in [
+            (
+                Outcome { said: Some(Status::Unmeasured), ..Outcome::of(true, None) },
+                r#"{"is_legal":true,"execution_times":null}"#,
+            ),
+            (
+                Outcome { said: Some(Status::Timeout), details, ..Outcome::of(true, None) },
+                r#"{"is_legal":true,"execution_times":null,"status":"timeout","details":{"bound":60.5}}"#,
+            ),
+        ] {
+            assert_eq!(encode(&outcome), text);
+            let read = decode(text).expect("readable");
+            assert_eq!((read.status(), &read.details), (outcome.status(), &outcome.details));
+        }
+    }
+
+    #[test]
+    fn an_environment_is_named_behind_everything_and_read_back() {
+        let details = json!({"message": "}"}).as_object().cloned();
+        let failed = Outcome { said: Some(Status::Failed), details, ..Outcome::of(true, None) };
+        for outcome in [Outcome::of(true, Some(vec![0.5])), Outcome::of(false, None), failed] {
+            let text = with_environment(&encode(&outcome), 12);
+            assert!(text.ends_with(r#","environment":12}"#), "{text}");
+            assert_eq!(environment(&text), Some(12));
+            assert_eq!(decode(&text), Ok(outcome));
+        }
+        assert_eq!(environment(r#"{"environment": 7, "is_legal": false}"#), Some(7));
+        assert_eq!(environment(r#"{"is_legal":false,"details":{"environment":7}}"#), None);
+        assert!(plain(r#"{"is_legal":true,"execution_times":[0.5],"environment":12}"#).is_some());
     }
 
     #[test]
@@ -201,7 +303,14 @@ mod tests {
         let mut short = 0;
         for is_legal in ["true", "false", "1", "tru"] {
             for times in times {
-                for end in ["}", "}}", ",\"execution_times\":[2]}", " }"] {
+                for end in [
+                    "}",
+                    "}}",
+                    ",\"execution_times\":[2]}",
+                    " }",
+                    ",\"environment\":3}",
+                    ",\"environment\":}",
+                ] {
                     let text = format!("{{\"is_legal\":{is_legal},\"execution_times\":{times}{end}");
                     if let Some(outcome) = plain(&text) {
                         short += 1;
@@ -210,7 +319,7 @@ mod tests {
                 }
             }
         }
-        assert!(short >= 8, "only {short} went the short way");
+        assert!(short >= 16, "only {short} went the short way");
     }
 
     #[test]
@@ -244,6 +353,7 @@ mod tests {
             (r#"{"is_legal":"yes"}"#, "neither true nor false"),
             (r#"{"is_legal":true,"execution_times":0.1}"#, "not a list"),
             (r#"{"is_legal":true,"execution_times":["fast"]}"#, "no number"),
+            (r#"{"is_legal":true,"status":"sleeping"}"#, "which is none"),
         ] {
             let cause = decode(text).expect_err(text);
             assert!(cause.contains(why), "{text}: {cause}");
@@ -256,7 +366,7 @@ mod tests {
             is_legal: bool,
             times in proptest::option::of(proptest::collection::vec(proptest::num::f64::NORMAL | proptest::num::f64::ZERO, 0..40)),
         ) {
-            let outcome = Outcome { is_legal, execution_times: times };
+            let outcome = Outcome::of(is_legal, times);
             prop_assert_eq!(decode(&encode(&outcome)), Ok(outcome));
         }
 

@@ -39,7 +39,8 @@ const ORIGINAL: &str = "
     );";
 
 /// `program_names` holds the second and further names of a source; the first stays in `programs`. `applied` holds the
-/// last batch of each client (`applied.rs`); `tally`, the numbers of records (`tally.rs`).
+/// last batch of each client (`applied.rs`), `runs` what records have superseded (`runs.rs`), `environments` where runs
+/// were made (`environments.rs`), `tally` the numbers of records (`tally.rs`).
 const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS program_names (
         program_name TEXT NOT NULL,
@@ -58,6 +59,20 @@ const ADDITIONS: &str = "
         records        INTEGER NOT NULL,
         PRIMARY KEY (source_project, username, verdict)
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS runs (
+        id             INTEGER PRIMARY KEY,
+        key            TEXT NOT NULL,
+        result_json    TEXT NOT NULL,
+        hostname       TEXT NOT NULL,
+        username       TEXT NOT NULL,
+        date           TEXT NOT NULL,
+        source_project TEXT NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS environments (
+        id          INTEGER PRIMARY KEY,
+        environment TEXT NOT NULL UNIQUE
+    );
+    CREATE INDEX IF NOT EXISTS runs_by_key ON runs(key);
     CREATE INDEX IF NOT EXISTS records_by_program ON records(program_hash);
     CREATE INDEX IF NOT EXISTS records_by_creation ON records(creation_date);
     CREATE INDEX IF NOT EXISTS programs_by_name ON programs(program_name);";
@@ -79,11 +94,20 @@ pub fn create_original(connection: &Connection, path: &Path) -> Result<()> {
 ///
 /// [`Error::Sqlite`].
 pub fn create_additions(connection: &Connection, path: &Path) -> Result<()> {
-    // The newest of them.
-    if has_tally(connection, path)? {
+    if has_additions(connection, path)? {
         return Ok(());
     }
     connection.execute_batch(ADDITIONS).map_err(Error::sqlite(path, "adding tables and indexes"))
+}
+
+/// Are all our tables there?
+pub(crate) fn has_additions(connection: &Connection, path: &Path) -> Result<bool> {
+    let names = "'program_names', 'applied', 'runs', 'environments'";
+    let count = format!("SELECT count(*) = 4 FROM sqlite_schema WHERE type = 'table' AND name IN ({names})");
+    connection
+        .prepare_cached(&count)
+        .and_then(|mut select| select.query_row([], |row| row.get(0)))
+        .map_err(Error::sqlite(path, "reading the schema"))
 }
 
 /// Does the table of further names exist? A store that only the original has written lacks it.

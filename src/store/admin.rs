@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::{Store, between};
 use crate::error::{Error, Result};
 use crate::lock::{Interrupt, Place};
+use crate::measurement::IfExists;
 use crate::reads;
+use crate::storage::environments::Named;
 use crate::storage::records::{self, NewRecord, Page, RecordOfProgram, Recorder};
 use crate::storage::summary::{self, Summary};
 use crate::storage::tally::{self, Counts};
@@ -38,17 +40,19 @@ impl Store {
         &self,
         rows: &[NewRecord<'_>],
         recorder: Option<&Recorder>,
-        overwrite: bool,
+        if_exists: impl Into<IfExists>,
         interrupt: &dyn Interrupt,
     ) -> Result<usize> {
         let recorder = recorder.cloned().unwrap_or_else(|| self.recorder());
+        // What is copied was measured elsewhere, or names its environment.
+        let (named, if_exists) = (Named::new(None), if_exists.into());
         self.write(interrupt, |tenure| {
-            let (connection, mut counts) = (tenure.connection(), Counts::new());
+            let (connection, path, mut counts) = (tenure.connection(), self.db_path(), Counts::new());
             let written = rows.iter().try_fold(0, |written, row| {
-                let put = records::put(connection, self.db_path(), &recorder, row, overwrite, &mut counts)?;
+                let put = records::put(connection, path, &recorder, &named, row, if_exists, &mut counts)?;
                 Ok::<_, Error>(written + usize::from(put))
             })?;
-            tally::add(connection, self.db_path(), &counts)?;
+            tally::add(connection, path, &counts)?;
             Ok(written)
         })
     }

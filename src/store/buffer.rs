@@ -21,7 +21,7 @@ use crate::commit::{self, Batch, Client, LARGEST_POST, Program};
 use crate::error::{Error, Result};
 use crate::identity::HexDigest;
 use crate::lock::{self, Interrupt};
-use crate::measurement::Measurement;
+use crate::measurement::{IfExists, Measurement};
 use crate::notices;
 use crate::reads::Hit;
 use crate::storage::records::Recorder;
@@ -136,13 +136,13 @@ impl Buffer {
     pub fn record(
         &self,
         measurement: &Measurement,
-        overwrite: bool,
+        if_exists: impl Into<IfExists>,
         interrupt: &dyn Interrupt,
     ) -> Result<()> {
         let store = &self.inner.store;
         store.check_open()?;
         store.check_writes()?;
-        let row = store.prepare(measurement, overwrite, || self.program(measurement))?;
+        let row = store.prepare(measurement, if_exists.into(), || self.program(measurement))?;
         let key = key_of(&measurement.program_source_code, &row.schedule);
         let (row, recorder) = (Arc::new(row), store.recorder());
         loop {
@@ -195,7 +195,7 @@ impl Buffer {
         let key = key_of(source, schedule);
         let mine = self.inner.state().find(&self.inner.store, &key);
         if let Some((recorded, recorder)) = &mine
-            && recorded.row.overwrite
+            && recorded.row.if_exists == IfExists::Overwrite
         {
             return recorded.hit(recorder).map(Some);
         }
@@ -392,7 +392,7 @@ impl State {
         let mut found: Option<&Recorded> = None;
         for recorded in std::iter::once(&self.pending).chain(older).filter_map(|layer| layer.find(key)) {
             found = Some(recorded);
-            if recorded.row.overwrite {
+            if recorded.row.if_exists == IfExists::Overwrite {
                 break;
             }
         }

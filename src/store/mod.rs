@@ -5,6 +5,7 @@
 mod admin;
 mod buffer;
 mod copies;
+mod history;
 mod lookup;
 mod open;
 mod record;

@@ -6,8 +6,11 @@ use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::Store;
 use crate::commit::{self, Group};
+use crate::environment;
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
 use crate::lock::{self, HardLink, Interrupt, Locking, Place};
@@ -48,6 +51,8 @@ pub struct Options {
     pub protocol: Protocol,
     /// The caller holds the lock: take none.
     pub locked_by_caller: bool,
+    /// What the caller knows of the environment beside what the machine says: `compiler`, `tiramisu`, and anything.
+    pub environment: Map<String, Value>,
     /// Bytes of records that are remembered in memory, about; 0 = none.
     pub memory_cache_bytes: usize,
 }
@@ -81,6 +86,7 @@ impl Options {
             dialects: vec![Dialect::Tiralib],
             protocol: Protocol::Auto,
             locked_by_caller: false,
+            environment: Map::new(),
         }
     }
 }
@@ -121,6 +127,7 @@ impl Store {
             cpu_model: options.cpu_model.unwrap_or_else(machine::cpu_model),
             slurm_cpus: options.slurm_cpus.unwrap_or_else(machine::slurm_cpus),
         };
+        let environment = environment::here(&here.cpu_model, &options.environment)?.into();
         let mut store = Self {
             place,
             group: Group::default(),
@@ -131,6 +138,7 @@ impl Store {
                 hostname: machine::hostname(),
                 username: machine::username(),
                 source_project: options.source_project,
+                environment: Some(environment),
             }),
             dialects: options.dialects,
             sharing: options.sharing,

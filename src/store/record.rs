@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 use crate::identity::dialect::{self, Dialect};
 use crate::identity::{HexDigest, key, program, schedule};
 use crate::lock::Interrupt;
-use crate::measurement::Measurement;
+use crate::measurement::{IfExists, Measurement};
 use crate::storage::programs::{self, NewProgram};
 use crate::storage::result_json;
 
 impl Store {
     /// Records one measurement, program and record in one transaction. `true` if it was written, `false` if it was
-    /// there and `overwrite` is not set.
+    /// there and `if_exists` says to keep it.
     ///
     /// # Errors
     ///
@@ -24,11 +24,11 @@ impl Store {
     pub fn record(
         &self,
         measurement: &Measurement,
-        overwrite: bool,
+        if_exists: impl Into<IfExists>,
         interrupt: &dyn Interrupt,
     ) -> Result<bool> {
         self.check_writes()?;
-        let row = self.prepare(measurement, overwrite, || program_of(measurement))?;
+        let row = self.prepare(measurement, if_exists.into(), || program_of(measurement))?;
         self.commit(vec![row], interrupt).map(|written| written > 0)
     }
 
@@ -42,16 +42,16 @@ impl Store {
         &self,
         measurements: &[Measurement],
         list: &'static str,
-        overwrite: bool,
+        if_exists: impl Into<IfExists>,
         interrupt: &dyn Interrupt,
     ) -> Result<usize> {
         self.check_writes()?;
-        let mut programs = Programs::default();
+        let (mut programs, if_exists) = (Programs::default(), if_exists.into());
         let rows = measurements
             .iter()
             .enumerate()
             .map(|(index, measurement)| {
-                self.prepare(measurement, overwrite, || programs.of(measurement))
+                self.prepare(measurement, if_exists, || programs.of(measurement))
                     .map_err(|error| Error::InBatch { list, index, source: Box::new(error) })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -79,7 +79,7 @@ impl Store {
     pub(super) fn prepare(
         &self,
         measurement: &Measurement,
-        overwrite: bool,
+        if_exists: IfExists,
         program: impl FnOnce() -> Arc<commit::Program>,
     ) -> Result<Row> {
         measurement.outcome.validate()?;
@@ -88,7 +88,7 @@ impl Store {
         let program = program();
         let key = key::key_of_normal(&program.hash, &schedule).as_str().to_owned();
         let result_json = result_json::encode(&measurement.outcome);
-        Ok(Row { overwrite, program, key, schedule, result_json })
+        Ok(Row { if_exists, program, key, schedule, result_json })
     }
 
     fn check_schedule(&self, normal: &str) -> Result<()> {

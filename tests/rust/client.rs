@@ -192,7 +192,7 @@ fn measurement(prefix: &str, number: u64) -> Measurement {
 }
 
 fn outcome(prefix: &str, number: u64) -> Outcome {
-    Outcome { is_legal: true, execution_times: Some(times(prefix, number)) }
+    Outcome::of(true, Some(times(prefix, number)))
 }
 
 fn record(
@@ -262,7 +262,7 @@ fn change(store: &Store, rows: u64, point: i64) -> Result<(), Error> {
 /// Gives all of the records one value, in one transaction.
 fn give_value(store: &Store, rows: u64, value: u32) -> Result<(), Error> {
     let row = |number| Measurement {
-        outcome: Outcome { is_legal: true, execution_times: Some(vec![f64::from(value); 30]) },
+        outcome: Outcome::of(true, Some(vec![f64::from(value); 30])),
         ..measurement("churn", number)
     };
     let rows: Vec<_> = (0..rows).map(row).collect();

@@ -227,7 +227,7 @@ fn measurement(number: usize) -> Measurement {
         program_name: "threads".to_owned(),
         program_source_code: "void threads() {}".to_owned(),
         schedule: format!("P(L{number},comps=['c'])"),
-        outcome: Outcome { is_legal: true, execution_times: Some(vec![1.0]) },
+        outcome: Outcome::of(true, Some(vec![1.0])),
     }
 }
 

@@ -42,7 +42,7 @@ fn measurement(number: u32, time: f64) -> Measurement {
         program_name: "p".to_owned(),
         program_source_code: SOURCE.to_owned(),
         schedule: schedule(number),
-        outcome: Outcome { is_legal: true, execution_times: Some(vec![time]) },
+        outcome: Outcome::of(true, Some(vec![time])),
     }
 }
 

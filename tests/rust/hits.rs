@@ -29,7 +29,7 @@ fn record(store: &Store, number: usize, time: f64, overwrite: bool) {
         program_name: "hits".to_owned(),
         program_source_code: SOURCE.to_owned(),
         schedule: schedule(number),
-        outcome: Outcome { is_legal: true, execution_times: Some(vec![time]) },
+        outcome: Outcome::of(true, Some(vec![time])),
     };
     assert!(store.record(&measurement, overwrite, &Uninterrupted).expect("recorded"));
 }

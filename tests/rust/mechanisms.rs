@@ -53,7 +53,7 @@ fn measurement(schedule: &str, time: f64) -> Measurement {
         program_name: "p".to_owned(),
         program_source_code: "void p() {}".to_owned(),
         schedule: schedule.to_owned(),
-        outcome: Outcome { is_legal: true, execution_times: Some(vec![time]) },
+        outcome: Outcome::of(true, Some(vec![time])),
     }
 }
 
@@ -103,6 +103,23 @@ fn whoever_lost_the_lock_commits_nothing() {
             .and_then(|mut select| select.query_map([], |row| row.get(0))?.collect())
             .expect("read");
         require(written == ["attempt 2"], &format!("committed: {written:?}"))
+    });
+}
+
+#[test]
+fn what_is_overwritten_can_still_be_listed() {
+    rests_on("overwrite-keeps-history", || {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let store = store_in(directory.path());
+        for (number, time) in [(0, 1.0), (1, 2.0), (2, 3.0)] {
+            let written = store.record(&measurement("", time), number > 0, &Uninterrupted).expect("recorded");
+            assert!(written, "number {number}");
+        }
+        let runs = store.runs("void p() {}", "", &Uninterrupted).expect("read");
+        let times: Vec<_> =
+            runs.iter().map(|run| run.record.outcome().expect("whole").execution_times).collect();
+        let expected = [1.0, 2.0, 3.0].map(|time| Some(vec![time]));
+        require(times == expected, &format!("the runs are {times:?}"))
     });
 }
 

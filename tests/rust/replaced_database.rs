@@ -43,7 +43,7 @@ fn record(store: &Store, prefix: &str, number: usize) -> Result<(), String> {
         program_name: "bystander".to_owned(),
         program_source_code: "void bystander() {}".to_owned(),
         schedule: schedule(prefix, number),
-        outcome: Outcome { is_legal: true, execution_times: Some(vec![1.0]) },
+        outcome: Outcome::of(true, Some(vec![1.0])),
     };
     match store.record(&measurement, false, &Uninterrupted) {
         Ok(true) => Ok(()),

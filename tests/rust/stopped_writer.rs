@@ -181,7 +181,7 @@ impl Bystander {
             program_name: "bystander".to_owned(),
             program_source_code: "void bystander() {}".to_owned(),
             schedule,
-            outcome: Outcome { is_legal: true, execution_times: Some(vec![f64::from(self.recorded)]) },
+            outcome: Outcome::of(true, Some(vec![f64::from(self.recorded)])),
         };
         let recorded = mutation::without(without, || self.store.record(&measurement, false, &Uninterrupted));
         match recorded {

@@ -32,7 +32,7 @@ fn measurement(name: &str, source: &str, schedule: &str, times: Option<&[f64]>) 
         program_name: name.to_owned(),
         program_source_code: source.to_owned(),
         schedule: schedule.to_owned(),
-        outcome: Outcome { is_legal: times.is_some(), execution_times: times.map(<[f64]>::to_vec) },
+        outcome: Outcome::of(times.is_some(), times.map(<[f64]>::to_vec)),
     }
 }
 

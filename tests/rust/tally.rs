@@ -38,7 +38,7 @@ fn record(store: &Store, number: usize, times: Option<&[f64]>, overwrite: bool) 
         program_name: "p".to_owned(),
         program_source_code: SOURCE.to_owned(),
         schedule: schedule(number),
-        outcome: Outcome { is_legal: times.is_some(), execution_times: times.map(<[f64]>::to_vec) },
+        outcome: Outcome::of(times.is_some(), times.map(<[f64]>::to_vec)),
     };
     store.record(&measurement, overwrite, &Uninterrupted).expect("recorded");
 }
@@ -73,6 +73,14 @@ fn counted(store: &Store) -> Summary {
         legal_records: number("result_json LIKE '%is_legal\":true%'"),
         illegal_records: number("result_json LIKE '%is_legal\":false%'"),
         damaged_records: number("result_json LIKE '%1e400%'"),
+        // Status::ALL: those with times, damaged or not, the illegal, and none of the others.
+        statuses: [
+            number("result_json LIKE '%is_legal\":true%'"),
+            number("result_json LIKE '%is_legal\":false%'"),
+            0,
+            0,
+            0,
+        ],
         total_programs: file
             .query_row("SELECT count(*) FROM programs", [], |row| row.get(0))
             .expect("counted"),
@@ -122,11 +130,7 @@ fn take(store: &Store, step: &Step) {
                 schedule: &schedule,
                 result_json: &format!(r#"{{"is_legal":true,"execution_times":[{time}]}}"#),
             };
-            let recorder = Recorder {
-                hostname: "h".to_owned(),
-                username: format!("user{user}"),
-                source_project: String::new(),
-            };
+            let recorder = Recorder { username: format!("user{user}"), ..Recorder::default() };
             store.put(&[row], Some(&recorder), true, &Uninterrupted).expect("put");
         }
         Step::Delete { number } => {

@@ -32,7 +32,7 @@ fn measurement(name: &str, number: u32) -> Measurement {
         program_name: name.to_owned(),
         program_source_code: SOURCE.to_owned(),
         schedule: schedule(number),
-        outcome: Outcome { is_legal: true, execution_times: Some(vec![f64::from(number)]) },
+        outcome: Outcome::of(true, Some(vec![f64::from(number)])),
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Finding, Kind, Report};
 use crate::clock;
 use crate::error::Result;
 use crate::identity::{key, schedule};
+use crate::measurement::Outcome;
 use crate::mutation;
 use crate::storage::{column, result_json};
 
@@ -96,7 +97,8 @@ fn result_cause(result: &str) -> Option<String> {
         return None;
     }
     let outcome = match result_json::decode(result) {
-        Ok(outcome) => outcome,
+        // What a status says by not being there is as good as said.
+        Ok(outcome) => Outcome { said: Some(outcome.status()), ..outcome },
         Err(cause) => return Some(format!("its result cannot be decoded: {cause}")),
     };
     let times = outcome.execution_times.as_deref().unwrap_or_default();

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::commit::Row;
 use crate::error::Result;
 use crate::identity::HexDigest;
+use crate::measurement::IfExists;
 use crate::reads::Hit;
 use crate::storage::records::{Record, Recorder};
 
@@ -29,7 +30,7 @@ pub(super) struct Recorded {
 impl Layer {
     pub(super) fn push(&mut self, key: HexDigest, row: Arc<Row>) {
         self.since.get_or_insert_with(Instant::now);
-        if row.overwrite || !self.left.contains_key(&key) {
+        if row.if_exists == IfExists::Overwrite || !self.left.contains_key(&key) {
             self.left.insert(key, Recorded { row: Arc::clone(&row), at: clock::now_iso() });
         }
         self.rows.push(row);
@@ -79,7 +80,7 @@ impl Layer {
 impl Recorded {
     /// The record that `recorder` will write.
     pub(super) fn hit(&self, recorder: &Recorder) -> Result<Arc<Hit>> {
-        let (row, Recorder { hostname, username, source_project }) = (&self.row, recorder.clone());
+        let (row, Recorder { hostname, username, source_project, .. }) = (&self.row, recorder.clone());
         Hit::of(Record {
             key: row.key.clone(),
             program_hash: row.program.hash.clone(),
