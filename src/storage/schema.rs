@@ -84,6 +84,11 @@ pub(crate) fn has_program_names(connection: &Connection, path: &Path) -> Result<
     has_table(connection, "program_names").map_err(Error::sqlite(path, "reading the schema"))
 }
 
+/// Does the table of environments exist? Stores of other versions lack it.
+pub(crate) fn has_environments(connection: &Connection, path: &Path) -> Result<bool> {
+    has_table(connection, "environments").map_err(Error::sqlite(path, "reading the schema"))
+}
+
 fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
