@@ -49,6 +49,13 @@ fn iso(t: OffsetDateTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}+00:00")
 }
 
+/// The moment so many microseconds after 1970, as [`now_iso`] prints it; `None` beyond the years that it can print.
+#[must_use]
+pub fn iso_of(unix_microseconds: i64) -> Option<String> {
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_microseconds) * 1000).ok()?;
+    (moment.year() >= 0).then(|| iso(moment))
+}
+
 /// Now in UTC as a part of a file name: `20260221T153012Z`.
 #[must_use]
 pub fn now_compact() -> String {
@@ -66,33 +73,46 @@ pub fn unix_seconds_whole() -> u64 {
 /// Is `text` a date of ISO 8601 as Python's `isoformat()` prints it, with or without its time, fraction and zone?
 #[must_use]
 pub fn is_iso(text: &str) -> bool {
-    parse_iso(text).is_some()
+    unix_microseconds(text).is_some()
 }
 
-fn parse_iso(text: &str) -> Option<()> {
+/// Microseconds from 1970 to a date as [`is_iso`] knows them; without a zone it is in UTC.
+#[must_use]
+pub fn unix_microseconds(text: &str) -> Option<i64> {
+    const MINUTE: i64 = 60_000_000;
     let (date, rest) = text.split_at_checked(10)?;
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
     let month = time::Month::try_from(u8::try_from(month).ok()?).ok()?;
-    time::Date::from_calendar_date(i32::from(year), month, u8::try_from(day).ok()?).ok()?;
+    let date = time::Date::from_calendar_date(i32::from(year), month, u8::try_from(day).ok()?).ok()?;
+    let midnight = (i64::from(date.to_julian_day()) - UNIX_EPOCH_JULIAN_DAY) * 24 * 60 * MINUTE;
     let Some(rest) = rest.strip_prefix(['T', ' ']) else {
-        return rest.is_empty().then_some(());
+        return rest.is_empty().then_some(midnight);
     };
     let zone = rest.find(['+', '-', 'Z']).unwrap_or(rest.len());
     let (of_day, zone) = rest.split_at(zone);
     let (whole, fraction) = of_day.split_once('.').unwrap_or((of_day, "0"));
-    is_time(numbers(whole, ':', [2, 2, 2])?).then_some(())?;
+    let [hour, minute, second] = numbers(whole, ':', [2, 2, 2])?.map(i64::from);
+    is_time([hour, minute, second]).then_some(())?;
     let is_fraction = (1..=9).contains(&fraction.len()) && fraction.bytes().all(|byte| byte.is_ascii_digit());
     is_fraction.then_some(())?;
-    match zone.strip_prefix(['+', '-']) {
-        None => matches!(zone, "" | "Z").then_some(()),
-        Some(offset) => {
-            let [hours, minutes] = numbers(offset, ':', [2, 2])?;
-            is_time([hours, minutes, 0]).then_some(())
+    let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
+    let microseconds = digits.fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+    let local = midnight + (hour * 60 + minute) * MINUTE + second * 1_000_000 + microseconds;
+    match zone.split_at_checked(1) {
+        None | Some(("Z", "")) => Some(local),
+        Some((sign @ ("+" | "-"), offset)) => {
+            let [hours, minutes] = numbers(offset, ':', [2, 2])?.map(i64::from);
+            let east = (hours * 60 + minutes) * MINUTE;
+            is_time([hours, minutes, 0]).then_some(if sign == "+" { local - east } else { local + east })
         }
+        Some(_) => None,
     }
 }
 
-fn is_time([hour, minute, second]: [u16; 3]) -> bool {
+/// The Julian day number of the first day of 1970.
+const UNIX_EPOCH_JULIAN_DAY: i64 = 2_440_588;
+
+fn is_time([hour, minute, second]: [i64; 3]) -> bool {
     hour < 24 && minute < 60 && second < 60
 }
 
@@ -137,6 +157,18 @@ mod tests {
         ] {
             assert!(is_iso(date), "{date}");
         }
+        for (date, microseconds) in [
+            ("1970-01-01", 0),
+            ("2026-02-21T15:30:12.001200+00:00", 1_771_687_812_001_200),
+            ("2026-02-21T15:30:12.5", 1_771_687_812_500_000),
+            ("2026-02-21T15:30:12.123456789Z", 1_771_687_812_123_456),
+            ("2026-02-21T10:00:12-05:30", 1_771_687_812_000_000),
+            ("1969-12-31T23:59:59+00:00", -1_000_000),
+        ] {
+            assert_eq!(unix_microseconds(date), Some(microseconds), "{date}");
+        }
+        assert_eq!(iso_of(-1_000_000).as_deref(), Some("1969-12-31T23:59:59+00:00"));
+        assert_eq!(iso_of(i64::MAX), None);
         for none in [
             "",
             "now",

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from tirastore import _core, errors
 from tirastore.buffer import WriteBuffer
+from tirastore.columns import Records
 from tirastore.errors import *  # noqa: F403 -- every name of errors.__all__ is public here, too
 from tirastore.history import Run
 from tirastore.maintenance import LockInfo, break_lock, lock_info, repair_lock
@@ -44,6 +45,7 @@ __all__ = [
     "LookupResult",
     "Measurement",
     "Metrics",
+    "Records",
     "Run",
     "TiraStore",
     "VerifyReport",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tirastore import _core
+from tirastore._search import Searched
 from tirastore.buffer import WriteBuffer
 from tirastore.errors import CorruptRecordWarning, CpuMismatchWarning
 from tirastore.history import Historical
@@ -34,7 +35,7 @@ def _within_i64(number: int) -> int:
     return min(max(number, 0), 2**63 - 1)
 
 
-class TiraStore(Historical, Maintained, Measured):
+class TiraStore(Historical, Searched, Maintained, Measured):
     """A store of program measurements that many processes on many nodes share.
 
     A drop-in replacement of the original TiraStore: same names, same file, same keys.

@@ -157,16 +157,16 @@ fn time(index: usize, item: &Bound<'_, PyAny>) -> Result<f64> {
     })
 }
 
-fn type_name(value: &Bound<'_, PyAny>) -> String {
+pub(super) fn type_name(value: &Bound<'_, PyAny>) -> String {
     value.get_type().name().map_or_else(|_| "an object".to_owned(), |name| name.to_string())
 }
 
-fn is_of_numpy(value: &Bound<'_, PyAny>) -> bool {
+pub(super) fn is_of_numpy(value: &Bound<'_, PyAny>) -> bool {
     let is_of_numpy = |class: &Bound<'_, PyType>| class.module().is_ok_and(|module| module == "numpy");
     is_of_numpy(&value.get_type())
 }
 
-fn is_numpy_bool(value: &Bound<'_, PyAny>) -> bool {
+pub(super) fn is_numpy_bool(value: &Bound<'_, PyAny>) -> bool {
     is_of_numpy(value) && matches!(type_name(value).as_str(), "bool" | "bool_")
 }
 

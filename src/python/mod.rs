@@ -5,10 +5,13 @@ mod buffer;
 mod convert;
 mod errors;
 mod filesystem;
+mod filters;
 mod identity;
 mod lock;
 mod locking;
+mod records;
 mod rows;
+mod search;
 mod store;
 
 use pyo3::prelude::*;
@@ -30,6 +33,8 @@ mod _core {
     use super::lock::HardLinkLock;
     #[pymodule_export]
     use super::locking::{break_lock, lock_info, repair_lock};
+    #[pymodule_export]
+    use super::records::Records;
     #[pymodule_export]
     use super::store::Store;
 

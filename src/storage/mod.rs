@@ -4,6 +4,7 @@ pub(crate) mod applied;
 pub mod backup;
 pub mod birth;
 mod column;
+pub(crate) mod columns;
 pub mod connection;
 pub mod environments;
 pub mod export;

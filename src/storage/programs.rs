@@ -119,6 +119,20 @@ pub fn all(connection: &Connection, path: &Path) -> Result<Vec<Program>> {
         .map_err(Error::sqlite(path, "reading programs"))
 }
 
+/// First name and hash of every program, in this order.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub(crate) fn hashes_by_name(connection: &Connection, path: &Path) -> Result<Vec<(String, String)>> {
+    connection
+        .prepare("SELECT program_name, program_hash FROM programs ORDER BY program_name, program_hash")
+        .and_then(|mut select| {
+            select.query_map([], |row| Ok((column::text(row, 0)?, column::text(row, 1)?)))?.collect()
+        })
+        .map_err(Error::sqlite(path, "reading programs"))
+}
+
 /// The second and further names of a program, in order.
 ///
 /// # Errors

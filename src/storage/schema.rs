@@ -102,8 +102,8 @@ pub fn create_additions(connection: &Connection, path: &Path) -> Result<()> {
 
 /// Are all our tables there?
 pub(crate) fn has_additions(connection: &Connection, path: &Path) -> Result<bool> {
-    let names = "'program_names', 'applied', 'runs', 'environments'";
-    let count = format!("SELECT count(*) = 4 FROM sqlite_schema WHERE type = 'table' AND name IN ({names})");
+    let names = "'program_names', 'applied', 'runs', 'environments', 'tally'";
+    let count = format!("SELECT count(*) = 5 FROM sqlite_schema WHERE type = 'table' AND name IN ({names})");
     connection
         .prepare_cached(&count)
         .and_then(|mut select| select.query_row([], |row| row.get(0)))
@@ -113,11 +113,6 @@ pub(crate) fn has_additions(connection: &Connection, path: &Path) -> Result<bool
 /// Does the table of further names exist? A store that only the original has written lacks it.
 pub(crate) fn has_program_names(connection: &Connection, path: &Path) -> Result<bool> {
     has_table(connection, "program_names").map_err(Error::sqlite(path, "reading the schema"))
-}
-
-/// Does the table of counts exist? A store that only the original has written lacks it.
-pub(crate) fn has_tally(connection: &Connection, path: &Path) -> Result<bool> {
-    has_table(connection, "tally").map_err(Error::sqlite(path, "reading the schema"))
 }
 
 fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {

@@ -65,7 +65,7 @@ pub(crate) fn read(connection: &Connection, path: &Path) -> Result<Option<Counts
 ///
 /// [`Error::Sqlite`].
 pub(crate) fn is_right(connection: &Connection, path: &Path) -> Result<bool> {
-    if !schema::has_tally(connection, path)? {
+    if !schema::has_additions(connection, path)? {
         return Ok(false);
     }
     let counter: Option<u32> = connection

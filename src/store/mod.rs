@@ -10,6 +10,7 @@ mod lookup;
 mod open;
 mod record;
 mod sealing;
+mod search;
 mod verify;
 
 use std::path::Path;

@@ -154,6 +154,28 @@ impl Transformation {
         }
     }
 
+    /// The numbers beside its levels, in order: tile sizes, a factor, an offset, or the entries of a matrix; `None`
+    /// beyond 64 bits.
+    #[must_use]
+    pub fn factors(&self) -> Vec<Option<i64>> {
+        let unsigned = |factor: &Natural| factor.value().and_then(|value| i64::try_from(value).ok());
+        match self {
+            Self::Skew { factors, .. } => factors.iter().map(Integer::value).collect(),
+            Self::Tile { factors, .. } | Self::GeneralTile { factors, .. } => {
+                factors.iter().map(unsigned).collect()
+            }
+            Self::Unroll { factor, .. } => vec![unsigned(factor)],
+            Self::Matrix { entries, .. } => entries.iter().map(Integer::value).collect(),
+            Self::Shift { offset, .. } => vec![offset.value()],
+            Self::Interchange { .. }
+            | Self::Reversal { .. }
+            | Self::Parallelize { .. }
+            | Self::Fuse { .. }
+            | Self::Distribute { .. }
+            | Self::Expand { .. } => Vec::new(),
+        }
+    }
+
     /// The computations it names in `comps=[...]`.
     #[must_use]
     pub fn comps(&self) -> &[Name] {
