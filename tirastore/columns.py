@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import importlib
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,9 +151,7 @@ class Records:
         (0, 2)
         """
         _needed("pandas", "to_pandas")
-        table: pa.Table = _needed("pyarrow", "to_pandas").table(self)
-        frame: pd.DataFrame = table.to_pandas()
-        return frame
+        return _needed("pyarrow", "to_pandas").table(self).to_pandas()
 
     def to_polars(self) -> pl.DataFrame:
         """Return the columns as a ``polars.DataFrame``.
@@ -174,7 +172,7 @@ class Records:
         (0, 2)
         """
         polars = _needed("polars", "to_polars", "pip install polars")
-        return polars.DataFrame(self)
+        return cast("pl.DataFrame", polars.DataFrame(self))
 
     def to_numpy(self) -> npt.NDArray[np.float64]:
         """Return the execution times as an array.
