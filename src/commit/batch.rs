@@ -60,7 +60,7 @@ impl Batch {
     }
 
     /// Writes the rows in the running transaction. Answers how many were written.
-    pub(super) fn put(&self, tenure: &Tenure<'_>, path: &std::path::Path) -> Result<usize> {
+    pub(crate) fn put(&self, tenure: &Tenure<'_>, path: &std::path::Path) -> Result<usize> {
         let connection = tenure.connection();
         let named = Named::new(self.recorder.environment.as_deref());
         let mut written = 0;
