@@ -140,7 +140,6 @@ impl Claim {
             if !is_mine && !mutation::off("complete-checks-owner") {
                 return Err(self.lost(place, tenure));
             }
-            mutation::reached("claim-removed");
             batch.put(tenure, path).map(|written| written > 0)
         });
         *state = match outcome {

@@ -1,5 +1,8 @@
 //! Is a claim still somebody's? Judged by what this node has seen and proved, never by another node's clock.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use crate::clock;
 use crate::lock::{Owner, Process, my_random};
 use crate::mutation;
@@ -14,6 +17,8 @@ pub(super) struct Observer {
     pub(super) name: String,
     /// Milliseconds since this node booted.
     pub(super) now_ms: i64,
+    /// Owners that were looked for, and whether they are dead: one owner has many claims.
+    dead: RefCell<HashMap<String, bool>>,
 }
 
 /// What has become of a claim.
@@ -38,7 +43,7 @@ impl Observer {
         let name = format!("{boot}.{clock}.{}", mutation::hostname().unwrap_or_default());
         let name = if mutation::off("own-clock-only") { String::new() } else { name };
         let now_ms = i64::try_from(clock::since_boot().as_millis()).unwrap_or(i64::MAX);
-        Self { name, now_ms }
+        Self { name, now_ms, dead: RefCell::default() }
     }
 
     pub(super) fn judge(&self, claim: &StoredClaim) -> Standing {
@@ -48,8 +53,7 @@ impl Observer {
         if mutation::off("respect-claims") {
             return Standing::Abandoned("nobody asks".to_owned());
         }
-        let owner = Owner::read(&claim.owner);
-        if owner.as_ref().is_some_and(Owner::is_provably_dead) {
+        if self.is_dead(&claim.owner) {
             return Standing::Abandoned(format!("{} has ended", owner_of(claim)));
         }
         // The number of renewals is that of the first look: there was none since, and a claim is never made twice.
@@ -63,6 +67,11 @@ impl Observer {
             ));
         }
         Standing::Held
+    }
+
+    fn is_dead(&self, owner: &str) -> bool {
+        let look = || Owner::read(owner).is_some_and(|owner| owner.is_provably_dead());
+        *self.dead.borrow_mut().entry(owner.to_owned()).or_insert_with(look)
     }
 }
 
@@ -93,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_claim_is_given_up_after_its_lease_of_this_nodes_clock() {
-        let observer = Observer { name: String::new(), now_ms: 5000 };
+        let observer = Observer { now_ms: 5000, ..Observer::now() };
         for (owner, since, is_held) in [
             (Owner::me().to_string(), None, true),
             (Owner::me().to_string(), Some(4001), true),

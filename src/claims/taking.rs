@@ -11,12 +11,15 @@ use super::observer::{Observer, Standing};
 use crate::commit::{self, Program};
 use crate::error::Result;
 use crate::lock::{Interrupt, Owner, Place};
+use crate::mutation;
 use crate::reads::{self, ReadMode};
 use crate::storage::claims::{self, StoredClaim};
 use crate::storage::records;
 
-/// Candidates of one look without the lock, and of a tenure between two renewals.
-const AT_ONCE: usize = 256;
+/// Candidates of one look without the lock. Few: a look that takes longer than writers pause is sent back.
+const LOOKED_AT_ONCE: usize = 32;
+/// Candidates after which a long tenure shows that it is alive.
+const BETWEEN_RENEWALS: usize = 256;
 
 /// A pair that somebody wants to measure.
 #[derive(Debug, Clone)]
@@ -53,7 +56,7 @@ pub(crate) fn take(
     limit: usize,
 ) -> Result<Vec<Claim>> {
     let looks_first = reads::are_lock_free(place, mode);
-    let mut chunks = wanted.chunks(AT_ONCE);
+    let mut chunks = wanted.chunks(LOOKED_AT_ONCE);
     loop {
         let mut open = Vec::new();
         while open.len() < limit
@@ -116,11 +119,12 @@ fn take_in_tenure(
             if taken.len() == limit {
                 break;
             }
-            if count % AT_ONCE == AT_ONCE - 1 {
+            if count % BETWEEN_RENEWALS == BETWEEN_RENEWALS - 1 {
                 tenure.renew()?;
             }
             match Prospect::of(connection, path, wanted, terms, &observer)? {
                 Prospect::None => continue,
+                Prospect::Watch(_) if mutation::off("stored-looks") => continue,
                 Prospect::Watch(claim) => {
                     let seen = (claim.key.as_str(), claim.id.as_str(), claim.beat);
                     claims::observe(connection, path, seen, &observer.name, observer.now_ms)?;
