@@ -222,6 +222,7 @@ class Claiming:
 
     @property
     def _claims(self) -> Claims:
+        """The claims of the core."""
         return Claims(self._core)
 
     def _recorded(self, source: str, schedule: str) -> LookupResult | None:
@@ -343,7 +344,7 @@ class Claiming:
     def is_claimed(
         self, program_name: str, program_source_code: str, tiralib_schedule_string: str
     ) -> bool:
-        """Tell whether somebody is measuring a schedule of a program.
+        """Tell whether somebody is measuring a schedule of a program; parameters as :meth:`lookup`.
 
         Returns
         -------
