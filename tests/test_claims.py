@@ -115,6 +115,12 @@ def test_a_claim_that_has_ended_says_so(store: TiraStore) -> None:
     assert store.count() == 1
 
 
+def test_a_claim_is_completed_with_a_status(store: TiraStore) -> None:
+    assert claimed(store).complete(True, status="failed", details={"message": "no compiler"})
+    found = store.wait_for(*PAIR)
+    assert (found.status, found.details) == ("failed", {"message": "no compiler"})
+
+
 def test_bad_input_leaves_the_claim(store: TiraStore) -> None:
     claim = claimed(store)
     for times in (None, [float("nan")], [-1.0]):

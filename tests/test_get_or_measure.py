@@ -77,6 +77,18 @@ def test_an_exception_is_raised_here_told_to_those_who_wait_and_not_recorded(
     assert store.get_or_measure(*PAIR, lambda: (False, None)).is_legal is False
 
 
+def test_a_failure_is_recorded_where_that_is_asked_for(store: TiraStore) -> None:
+    def fails() -> tuple[bool, list[float]]:
+        raise OSError("no compiler")
+
+    with pytest.raises(OSError, match="no compiler"):
+        store.get_or_measure(*PAIR, fails, record_failure=True)
+    found = store.get_or_measure(*PAIR, never)
+    assert (found.is_legal, found.status) == (True, "failed")
+    assert found.details == {"message": "OSError: no compiler"}
+    assert store.claims() == []
+
+
 CLAIM = """
 store = TiraStore(sys.argv[1], cpu_model="TestCPU", slurm_cpus="4")
 def measure():
@@ -110,6 +122,17 @@ def test_what_took_longer_than_its_lease_is_not_lost(store: TiraStore) -> None:
     assert store.get_or_measure(*PAIR, slow, lease=0.3).execution_times == [3.0]
     (overtaker,) = store.claims()
     assert overtaker.state == "claimed"
+    # Nor where there is a record by then.
+    pair = ("p", SOURCE, "R(L0,comps=['c'])")
+
+    def slower() -> tuple[bool, list[float]]:
+        while (claim := store.claim(*pair)) is None:
+            time.sleep(0.05)
+        assert claim.complete(True, [4.0])
+        return True, [5.0]
+
+    assert store.get_or_measure(*pair, slower, lease=0.3).execution_times == [4.0]
+    assert [run.execution_times for run in store.runs(*pair)] == [[4.0], [5.0]]
 
 
 def test_a_refresh_measures_what_is_recorded_once_for_all_who_ask_at_once(
@@ -142,8 +165,12 @@ def test_a_measurement_must_be_of_the_pair_that_was_asked_for(store: TiraStore) 
     with pytest.raises(ValueError, match=r"asked for .*P\(L0.* returned a Measurement of .*R\(L0"):
         store.get_or_measure(*PAIR, lambda: of_another)
     assert store.count() == 0
-    same = Measurement("another name", SOURCE, 'P(L0, comps=["c"])', True, [1.0])
-    assert store.get_or_measure(*PAIR, lambda: same).execution_times == [1.0]
+    details = {"bound": 5.0}
+    same = Measurement(
+        "another name", SOURCE, 'P(L0, comps=["c"])', True, status="timeout", details=details
+    )
+    found = store.get_or_measure(*PAIR, lambda: same)
+    assert (found.execution_times, found.status, found.details) == (None, "timeout", details)
 
 
 @pytest.mark.parametrize("options", [None, {"lease": 30.0, "timeout": 5.0}])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tirastore._core import Claims
 from tirastore.errors import (
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tirastore import _core
-    from tirastore.records import ExecutionTimes
+    from tirastore.records import ExecutionTimes, Status
 
 __all__ = ["Claim", "ClaimInfo", "Claiming"]
 
@@ -74,7 +74,14 @@ class Claim:
         """
         self._core.renew()
 
-    def complete(self, is_legal: bool, execution_times: ExecutionTimes | None = None) -> bool:
+    def complete(
+        self,
+        is_legal: bool,
+        execution_times: ExecutionTimes | None = None,
+        *,
+        status: Status | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> bool:
         """Record what was measured and end the claim, in one transaction.
 
         After an error, such as :class:`~tirastore.errors.LockTimeoutError`, it may be called again:
@@ -82,8 +89,9 @@ class Claim:
 
         Parameters
         ----------
-        is_legal, execution_times
-            As :meth:`TiraStore.record`: the verdict, and every run in milliseconds.
+        is_legal, execution_times, status, details
+            As :meth:`TiraStore.record`: the verdict, every run in milliseconds, and what became of
+            it where that does not follow.
 
         Returns
         -------
@@ -103,7 +111,7 @@ class Claim:
         >>> claim.complete(True, [1.5])
         True
         """
-        return self._core.complete(is_legal, execution_times)
+        return self._core.complete(is_legal, execution_times, status, details)
 
     def fail(self, message: str) -> None:
         """End the claim with what went wrong; nothing is recorded.
@@ -155,7 +163,7 @@ class Claim:
             return
         try:
             if isinstance(exc, Exception):
-                self.fail(_text_of(exc))
+                self.fail(text_of(exc))
             else:
                 self.release()
         except ClaimLostError:
@@ -171,7 +179,8 @@ class Claim:
         return f"Claim({self.program_name!r}, {self.schedule!r}, lease={self.lease:g})"
 
 
-def _text_of(exc: Exception) -> str:
+def text_of(exc: Exception) -> str:
+    """Say what went wrong, for those who wait."""
     return f"{type(exc).__name__}: {exc}"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from functools import wraps
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from tirastore.claims import Claim, Claiming, timed_out
+from tirastore.claims import Claim, Claiming, text_of, timed_out
 from tirastore.errors import ClaimLostError, MeasurementFailed
 from tirastore.records import Measurement
 from tirastore.schedules import make_key, make_program_hash
@@ -14,13 +14,15 @@ from tirastore.schedules import make_key, make_program_hash
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tirastore.records import ExecutionTimes, LookupResult
+    from tirastore.records import ExecutionTimes, LookupResult, Status
 
     #: What measuring gives: a verdict and times in milliseconds, or all of it with its names.
     Result = tuple[bool, ExecutionTimes | None] | Measurement
     #: Measures a schedule of a program: (program_name, program_source_code, schedule).
     Measure = Callable[[str, str, str], Result]
     Memoized = Callable[[str, str, str], LookupResult]
+    #: What a claim is completed with.
+    Outcome = tuple[bool, ExecutionTimes | None, Status | None, dict[str, Any] | None]
 
 __all__ = ["Memoizing"]
 
@@ -38,6 +40,7 @@ class Memoizing(Claiming):
         lease: float = 600.0,
         timeout: float | None = None,
         refresh: bool = False,
+        record_failure: bool = False,
     ) -> LookupResult:
         """Return what is recorded, or measure and record it: once, however many ask at once.
 
@@ -57,6 +60,9 @@ class Memoizing(Claiming):
             Seconds to wait for another one's measurement; default: as long as it takes.
         refresh : bool
             Do not take what was recorded before this call: measure it anew and replace it.
+        record_failure : bool
+            Record an exception of `measure` as a legal schedule of status ``"failed"``, so that
+            nobody tries it again.
 
         Returns
         -------
@@ -70,7 +76,8 @@ class Memoizing(Claiming):
         WaitTimeoutError
             Another one has not finished within `timeout`; a :class:`TimeoutError`.
         Exception
-            Whatever `measure` raises. The claim has failed then, and nothing is recorded.
+            Whatever `measure` raises. The claim has failed then, and nothing is recorded, unless
+            `record_failure` is set.
 
         Examples
         --------
@@ -93,7 +100,7 @@ class Memoizing(Claiming):
         while True:
             claim = self.claim(*wanted, lease=lease, refresh=refresh)
             if claim is not None:
-                self._measure_under(claim, wanted, measure, refresh=refresh)
+                self._measure_under(claim, measure, record_failure=record_failure)
             else:
                 left = max(0.0, deadline - time.monotonic())
                 state, text = self._claims.wait_for(
@@ -109,20 +116,25 @@ class Memoizing(Claiming):
                 return found
 
     def _measure_under(
-        self,
-        claim: Claim,
-        wanted: tuple[str, str, str],
-        measure: Callable[[], Result],
-        *,
-        refresh: bool,
+        self, claim: Claim, measure: Callable[[], Result], *, record_failure: bool
     ) -> None:
         with claim:
-            is_legal, times = _outcome(measure(), claim)
             try:
-                claim.complete(is_legal, times)
-            except ClaimLostError:
-                # It took longer than its lease. What was measured is not lost for that.
-                self._core.record(*wanted, is_legal, times, refresh)
+                outcome = _outcome(measure(), claim)
+            except Exception as failure:
+                if record_failure:
+                    self._complete(claim, (True, None, "failed", {"message": text_of(failure)}))
+                raise
+            self._complete(claim, outcome)
+
+    def _complete(self, claim: Claim, outcome: Outcome) -> None:
+        is_legal, times, status, details = outcome
+        try:
+            claim.complete(is_legal, times, status=status, details=details)
+        except ClaimLostError:
+            # It took longer than its lease. What was measured is not lost for that.
+            pair = (claim.program_name, claim.program_source_code, claim.schedule)
+            self._core.record(*pair, is_legal, times, "append", status, details)
 
     @overload
     def memoize(self, measure: Measure, /) -> Memoized: ...
@@ -181,15 +193,15 @@ class Memoizing(Claiming):
         return decorate if measure is None else decorate(measure)
 
 
-def _outcome(result: Result, claim: Claim) -> tuple[bool, ExecutionTimes | None]:
+def _outcome(result: Result, claim: Claim) -> Outcome:
     """Take a result apart, if it is one of the pair that was claimed."""
     if not isinstance(result, Measurement):
         is_legal, times = result
-        return is_legal, times
+        return is_legal, times, None, None
     program_hash = make_program_hash(result.program_source_code)
     if make_key(program_hash, result.tiralib_schedule_string) != claim.key:
         raise ValueError(
             f"measure() was asked for {claim.schedule!r} of {claim.program_name!r} and returned a "
             f"Measurement of {result.tiralib_schedule_string!r} of {result.program_name!r}"
         )
-    return result.is_legal, result.execution_times
+    return result.is_legal, result.execution_times, result.status, result.details

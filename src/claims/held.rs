@@ -3,13 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::observer::{Observer, owner_of};
+use super::observer::Observer;
 use super::taking::{Terms, Wanted};
-use crate::commit::{self, Batch, Client, Program, Row};
+use crate::commit::{self, Batch, Client, Group, Program, Row, claimed};
 use crate::error::{Error, Result};
-use crate::lock::{Interrupt, Place, Tenure, my_random};
-use crate::mutation;
-use crate::storage::applied::BatchId;
+use crate::lock::{Interrupt, Place, my_random};
 use crate::storage::claims;
 use crate::storage::records::Recorder;
 
@@ -28,8 +26,8 @@ pub struct Claim {
 #[derive(Debug)]
 enum State {
     Held,
-    /// A completion has failed, and may be in the store all the same: under this id.
-    Completing(Client, BatchId),
+    /// A completion has failed, and may be in the store all the same: as this batch.
+    Completing(Client, Arc<Batch>),
     /// What the completion answered.
     Completed(bool),
     /// Failed or released.
@@ -100,15 +98,15 @@ impl Claim {
         commit::write(place, interrupt, |tenure| {
             let connection = tenure.connection();
             let Some(beat) = claims::renew(connection, path, self.key(), &self.id)? else {
-                return Err(self.lost(place, tenure));
+                return Err(claimed::lost(connection, path, self.key()));
             };
             let observer = Observer::now();
             claims::observe(connection, path, (self.key(), &self.id, beat), &observer.name, observer.now_ms)
         })
     }
 
-    /// Writes `row` and ends the claim, in one transaction, and once: repeated after an error it answers what the
-    /// first time came to. `true` if the row was written, `false` if there was one and this claim replaces none.
+    /// Writes `row` and ends the claim, in one transaction, and once: repeated after an error it asks what the first
+    /// time came to. `true` if the row was written, `false` if there was one and this claim replaces none.
     ///
     /// # Errors
     ///
@@ -116,6 +114,7 @@ impl Claim {
     pub(crate) fn complete(
         &self,
         place: &Place,
+        group: &Group,
         interrupt: &dyn Interrupt,
         recorder: Recorder,
         row: Row,
@@ -125,35 +124,26 @@ impl Claim {
             return Ok(answer);
         }
         self.check_open(&state)?;
-        let before = std::mem::replace(&mut *state, State::Held);
-        let (client, id, asked) = if let State::Completing(client, id) = before {
-            (client, id, true)
-        } else {
-            let client = Client::idle();
-            let id = client.next_batch();
-            (client, id, false)
+        let (client, batch) = match std::mem::replace(&mut *state, State::Ended) {
+            State::Completing(client, batch) => (client, batch),
+            State::Held | State::Completed(_) | State::Ended => {
+                let client = Client::idle();
+                let row = Row { claim: Some(self.id.clone()), ..row };
+                let batch = Batch::of(&client, recorder, vec![Arc::new(row)]);
+                (client, Arc::new(batch))
+            }
         };
-        let path = place.db_path.as_path();
-        let batch = Batch { id, recorder, rows: vec![Arc::new(row)] };
-        let outcome = commit::write_under(place, interrupt, &batch.id, asked, |tenure| {
-            let is_mine = claims::remove(tenure.connection(), path, self.key(), &self.id)?;
-            if !is_mine && !mutation::off("complete-checks-owner") {
-                return Err(self.lost(place, tenure));
+        let outcome = commit::record_buffered(place, group, interrupt, &batch, Vec::new());
+        *state = match &outcome {
+            Ok(written) => State::Completed(*written > 0),
+            Err(Error::ClaimLost { .. }) => State::Ended,
+            Err(_) => {
+                *state = State::Completing(client, batch);
+                return outcome.map(|written| written > 0);
             }
-            batch.put(tenure, path).map(|written| written > 0)
-        });
-        *state = match outcome {
-            Ok(written) => {
-                client.give_back();
-                State::Completed(written)
-            }
-            Err(Error::ClaimLost { .. }) => {
-                client.give_back();
-                State::Ended
-            }
-            Err(_) => State::Completing(client, batch.id),
         };
-        outcome
+        client.give_back();
+        outcome.map(|written| written > 0)
     }
 
     /// Ends the claim with what went wrong, for those who wait.
@@ -165,8 +155,9 @@ impl Claim {
         let mut state = self.open_state()?;
         let path = place.db_path.as_path();
         let outcome = commit::write(place, interrupt, |tenure| {
-            let failed = claims::fail(tenure.connection(), path, self.key(), &self.id, message)?;
-            if failed { Ok(()) } else { Err(self.lost(place, tenure)) }
+            let connection = tenure.connection();
+            let failed = claims::fail(connection, path, self.key(), &self.id, message)?;
+            if failed { Ok(()) } else { Err(claimed::lost(connection, path, self.key())) }
         });
         if matches!(outcome, Ok(()) | Err(Error::ClaimLost { .. })) {
             *state = State::Ended;
@@ -208,20 +199,6 @@ impl Claim {
             State::Held | State::Completing(..) => Ok(()),
             State::Completed(_) => Err(self.error("it was completed before".to_owned())),
             State::Ended => Err(self.error("it has ended before".to_owned())),
-        }
-    }
-
-    /// Why the claim is not in the store any more.
-    fn lost(&self, place: &Place, tenure: &Tenure<'_>) -> Error {
-        let observer = Observer::now();
-        match claims::get(tenure.connection(), &place.db_path, self.key(), &observer.name) {
-            Err(error) => error,
-            Ok(None) => {
-                self.error("its lease was over, and others have ended what they made of it".to_owned())
-            }
-            Ok(Some(claim)) => {
-                self.error(format!("its lease was over, and {} has taken the pair over", owner_of(&claim)))
-            }
         }
     }
 

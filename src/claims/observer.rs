@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::clock;
+use crate::commit::claimed::owner_of;
 use crate::lock::{Owner, Process, my_random};
 use crate::mutation;
 use crate::storage::claims::StoredClaim;
@@ -73,12 +74,6 @@ impl Observer {
         let look = || Owner::read(owner).is_some_and(|owner| owner.is_provably_dead());
         *self.dead.borrow_mut().entry(owner.to_owned()).or_insert_with(look)
     }
-}
-
-/// Who has made `claim`, for people.
-pub(super) fn owner_of(claim: &StoredClaim) -> String {
-    let process = Owner::read(&claim.owner).map(|owner| owner.process).unwrap_or_default();
-    format!("{process} (user {})", claim.username)
 }
 
 #[cfg(test)]

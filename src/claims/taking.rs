@@ -18,6 +18,8 @@ use crate::storage::records;
 
 /// Candidates of one look without the lock. Few: a look that takes longer than writers pause is sent back.
 const LOOKED_AT_ONCE: usize = 32;
+/// Candidates of a tenure that nobody has looked at before it.
+const IN_ONE_TENURE: usize = 512;
 /// Candidates after which a long tenure shows that it is alive.
 const BETWEEN_RENEWALS: usize = 256;
 
@@ -56,21 +58,21 @@ pub(crate) fn take(
     limit: usize,
 ) -> Result<Vec<Claim>> {
     let looks_first = reads::are_lock_free(place, mode);
-    let mut chunks = wanted.chunks(LOOKED_AT_ONCE);
+    let mut rest = wanted;
     loop {
         let mut open = Vec::new();
-        while open.len() < limit
-            && let Some(chunk) = chunks.next()
-        {
-            if looks_first {
-                open.extend(worth_a_tenure(place, mode, interrupt, chunk, terms)?);
-            } else {
-                open.extend(chunk);
-            }
+        while looks_first && open.len() < limit && !rest.is_empty() {
+            let chunk;
+            (chunk, rest) = rest.split_at(rest.len().min(LOOKED_AT_ONCE));
+            open.extend(worth_a_tenure(place, mode, interrupt, chunk, terms)?);
         }
-        if open.is_empty() {
+        if limit == 0 || (open.is_empty() && rest.is_empty()) {
             return Ok(Vec::new());
         }
+        // By then others may have claimed all that is open now: then those that follow are at hand.
+        let following;
+        (following, rest) = rest.split_at(rest.len().min(IN_ONE_TENURE));
+        open.extend(following);
         let taken = take_in_tenure(place, interrupt, &open, terms, limit)?;
         if !taken.is_empty() {
             return Ok(taken);

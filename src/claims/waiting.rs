@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::observer::{Observer, Standing, owner_of};
-use crate::commit;
+use super::observer::{Observer, Standing};
+use crate::commit::{self, claimed::owner_of};
 use crate::error::Result;
 use crate::lock::{Interrupt, Patience, Place, Wait};
 use crate::reads::{self, ReadMode};

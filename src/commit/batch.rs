@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::claimed;
 use super::ids::Client;
 use crate::error::Result;
 use crate::lock::Tenure;
@@ -31,6 +32,8 @@ pub(crate) struct Row {
     /// Normal form.
     pub(crate) schedule: String,
     pub(crate) result_json: String,
+    /// The claim under which it was measured, which it ends.
+    pub(crate) claim: Option<String>,
 }
 
 impl Row {
@@ -60,12 +63,15 @@ impl Batch {
     }
 
     /// Writes the rows in the running transaction. Answers how many were written.
-    pub(crate) fn put(&self, tenure: &Tenure<'_>, path: &std::path::Path) -> Result<usize> {
+    pub(super) fn put(&self, tenure: &Tenure<'_>, path: &std::path::Path) -> Result<usize> {
         let connection = tenure.connection();
         let named = Named::new(self.recorder.environment.as_deref());
         let mut written = 0;
         for chunk in self.rows.chunks(ROWS_BETWEEN_RENEWALS) {
             for row in chunk {
+                if let Some(claim) = &row.claim {
+                    claimed::end(connection, path, &row.key, claim)?;
+                }
                 let Program { hash, name, source } = &*row.program;
                 let program = NewProgram { program_hash: hash, program_name: name, source_code: source };
                 programs::put(connection, path, &program)?;

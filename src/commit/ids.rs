@@ -73,7 +73,7 @@ impl Client {
         }
     }
 
-    pub(crate) fn next_batch(&self) -> BatchId {
+    pub(super) fn next_batch(&self) -> BatchId {
         id_of(self.0)
     }
 }

@@ -59,8 +59,10 @@ impl Claim {
         py: Python<'_>,
         is_legal: &Bound<'_, PyAny>,
         execution_times: Option<&Bound<'_, PyAny>>,
+        status: Option<&Bound<'_, PyAny>>,
+        details: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
-        let outcome = convert::outcome(is_legal, execution_times)?;
+        let outcome = convert::outcome(is_legal, execution_times, status, details)?;
         blocking(py, |interrupt| self.store.complete(&self.core, outcome, interrupt))
     }
 

@@ -11,7 +11,7 @@ use crate::commit::Program;
 use crate::error::{Error, Result};
 use crate::identity::{key, program, schedule};
 use crate::lock::Interrupt;
-use crate::measurement::{Measurement, Outcome};
+use crate::measurement::{IfExists, Measurement, Outcome};
 
 /// A pair that may be claimed: name of the program, its source, and a schedule.
 pub type Candidate = (String, String, String);
@@ -100,8 +100,8 @@ impl Store {
             schedule: claim.schedule().to_owned(),
             outcome,
         };
-        let row = self.prepare(&measurement, claim.replaces(), || Arc::clone(program))?;
-        claim.complete(&self.place, interrupt, self.recorder(), row)
+        let row = self.prepare(&measurement, IfExists::from(claim.replaces()), || Arc::clone(program))?;
+        claim.complete(&self.place, &self.group, interrupt, self.recorder(), row)
     }
 
     /// Ends `claim` with what went wrong, for those who wait.

@@ -88,7 +88,7 @@ impl Store {
         let program = program();
         let key = key::key_of_normal(&program.hash, &schedule).as_str().to_owned();
         let result_json = result_json::encode(&measurement.outcome);
-        Ok(Row { if_exists, program, key, schedule, result_json })
+        Ok(Row { if_exists, program, key, schedule, result_json, claim: None })
     }
 
     pub(super) fn check_schedule(&self, normal: &str) -> Result<()> {
