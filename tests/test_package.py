@@ -173,18 +173,21 @@ print([warning.category.__name__ for warning in caught])
 
 def test_every_exception_is_also_the_builtin_that_fits_it() -> None:
     expected = {
+        "ClaimLostError": RuntimeError,
         "CorruptRecordError": ValueError,
         "DamagedCopyError": ValueError,
         "InvalidMeasurementError": ValueError,
         "InvalidScheduleError": ValueError,
         "LockError": OSError,
         "LockTimeoutError": TimeoutError,
+        "MeasurementFailed": RuntimeError,
         "NotAStoreError": ValueError,
         "StoreBusyError": TimeoutError,
         "StoreClosedError": ValueError,
         "StoreFileError": OSError,
         "StoreNotFoundError": FileNotFoundError,
         "UnknownProgramError": ValueError,
+        "WaitTimeoutError": TimeoutError,
         "WriteNotAllowedError": PermissionError,
     }
     classes = {name: getattr(errors, name) for name in errors.__all__}

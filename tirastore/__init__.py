@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from tirastore import _core, errors
 from tirastore.buffer import WriteBuffer
+from tirastore.claims import Claim, ClaimInfo
 from tirastore.columns import Records
 from tirastore.errors import *  # noqa: F403 -- every name of errors.__all__ is public here, too
 from tirastore.history import Run
@@ -40,6 +41,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CacheInfo",
+    "Claim",
+    "ClaimInfo",
     "Finding",
     "LockInfo",
     "LookupResult",

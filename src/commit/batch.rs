@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::claimed;
 use super::ids::Client;
 use crate::error::Result;
 use crate::lock::Tenure;
@@ -32,6 +33,8 @@ pub(crate) struct Row {
     /// Normal form.
     pub(crate) schedule: String,
     pub(crate) result_json: String,
+    /// The claim under which it was measured, which it ends.
+    pub(crate) claim: Option<String>,
 }
 
 impl Row {
@@ -67,6 +70,9 @@ impl Batch {
         let (mut written, mut counts) = (0, Counts::new());
         for chunk in self.rows.chunks(ROWS_BETWEEN_RENEWALS) {
             for row in chunk {
+                if let Some(claim) = &row.claim {
+                    claimed::end(connection, path, &row.key, claim)?;
+                }
                 let Program { hash, name, source } = &*row.program;
                 let program = NewProgram { program_hash: hash, program_name: name, source_code: source };
                 programs::put(connection, path, &program)?;

@@ -7,6 +7,7 @@
 
 mod answer;
 mod batch;
+pub(crate) mod claimed;
 mod combined;
 mod ids;
 mod keep;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tirastore-post 2 <bytes of what follows> <its SHA-256, 64 hexadecimal digits>
-//! {"recorder": [host, user, project], "environment": text or null, "programs": [[hash, name, source], ...], "rows": [[program, if_exists, key, ...], ...]}
+//! {"recorder": [host, user, project], "environment": text or null, "programs": [[hash, name, source], ...], "rows": [[program, if_exists, claim, key, ...], ...]}
 //! ```
 //!
 //! Most are only requests: nothing of them is acknowledged, so nothing of them is synced. Those that are handed over for
@@ -32,7 +32,7 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
             programs.push(&row.program);
             programs.len() - 1
         });
-        rows.push(json!([number, row.if_exists.name(), row.key, row.schedule, row.result_json]));
+        rows.push(json!([number, row.if_exists.name(), row.claim, row.key, row.schedule, row.result_json]));
     }
     let programs: Vec<_> =
         programs.iter().map(|program| json!([program.hash, program.name, program.source])).collect();
@@ -70,11 +70,12 @@ pub(super) fn decode(id: BatchId, contents: &[u8]) -> Option<Batch> {
     });
     let programs = programs.collect::<Option<Vec<_>>>()?;
     let rows = body.get("rows")?.as_array()?.iter().map(|row| {
-        let [program, if_exists, texts_of_row @ ..] = row.as_array()?.as_slice() else { return None };
+        let [program, if_exists, claim, texts_of_row @ ..] = row.as_array()?.as_slice() else { return None };
         let program = Arc::clone(programs.get(usize::try_from(program.as_u64()?).ok()?)?);
         let [key, schedule, result_json] = texts(texts_of_row)?;
         let if_exists = IfExists::from_name(if_exists.as_str()?)?;
-        Some(Arc::new(Row { if_exists, program, key, schedule, result_json }))
+        let claim = serde_json::from_value(claim.clone()).ok()?;
+        Some(Arc::new(Row { if_exists, program, key, schedule, result_json, claim }))
     });
     Some(Batch {
         id,
@@ -103,6 +104,7 @@ mod tests {
             key: format!("key {number}"),
             schedule: source.to_owned(),
             result_json: "{}".to_owned(),
+            claim: (number % 2 == 0).then(|| name.to_owned()),
         };
         let recorder = Recorder {
             hostname: name.to_owned(),

@@ -40,7 +40,8 @@ const ORIGINAL: &str = "
 
 /// `program_names` holds the second and further names of a source; the first stays in `programs`. `applied` holds the
 /// last batch of each client (`applied.rs`), `runs` what records have superseded (`runs.rs`), `environments` where runs
-/// were made (`environments.rs`), `tally` the numbers of records (`tally.rs`).
+/// were made (`environments.rs`), `claims` and `claim_observations` who measures what (`claims.rs`), `tally` the numbers
+/// of records (`tally.rs`).
 const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS program_names (
         program_name TEXT NOT NULL,
@@ -72,6 +73,25 @@ const ADDITIONS: &str = "
         id          INTEGER PRIMARY KEY,
         environment TEXT NOT NULL UNIQUE
     );
+    CREATE TABLE IF NOT EXISTS claims (
+        key          TEXT PRIMARY KEY,
+        claim        TEXT NOT NULL,
+        beat         INTEGER NOT NULL,
+        lease_ms     INTEGER NOT NULL,
+        owner        TEXT NOT NULL,
+        username     TEXT NOT NULL,
+        program_name TEXT NOT NULL,
+        schedule     TEXT NOT NULL,
+        failure      TEXT
+    );
+    CREATE TABLE IF NOT EXISTS claim_observations (
+        key      TEXT NOT NULL,
+        observer TEXT NOT NULL,
+        claim    TEXT NOT NULL,
+        beat     INTEGER NOT NULL,
+        since_ms INTEGER NOT NULL,
+        PRIMARY KEY (key, observer)
+    ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS runs_by_key ON runs(key);
     CREATE INDEX IF NOT EXISTS records_by_program ON records(program_hash);
     CREATE INDEX IF NOT EXISTS records_by_creation ON records(creation_date);
@@ -102,8 +122,8 @@ pub fn create_additions(connection: &Connection, path: &Path) -> Result<()> {
 
 /// Are all our tables there?
 pub(crate) fn has_additions(connection: &Connection, path: &Path) -> Result<bool> {
-    let names = "'program_names', 'applied', 'runs', 'environments', 'tally'";
-    let count = format!("SELECT count(*) = 5 FROM sqlite_schema WHERE type = 'table' AND name IN ({names})");
+    let names = "'program_names', 'applied', 'runs', 'environments', 'claims', 'claim_observations', 'tally'";
+    let count = format!("SELECT count(*) = 7 FROM sqlite_schema WHERE type = 'table' AND name IN ({names})");
     connection
         .prepare_cached(&count)
         .and_then(|mut select| select.query_row([], |row| row.get(0)))

@@ -4,6 +4,7 @@
 
 mod admin;
 mod buffer;
+mod claims;
 mod copies;
 mod history;
 mod lookup;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 pub use buffer::{Buffer, HandedOver, Limits};
+pub use claims::{Candidate, ClaimOptions};
 pub use copies::Exported;
 pub use open::{Options, Protocol};
 pub use sealing::{break_lock, lock_info, repair_lock};

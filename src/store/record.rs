@@ -88,10 +88,10 @@ impl Store {
         let program = program();
         let key = key::key_of_normal(&program.hash, &schedule).as_str().to_owned();
         let result_json = result_json::encode(&measurement.outcome);
-        Ok(Row { if_exists, program, key, schedule, result_json })
+        Ok(Row { if_exists, program, key, schedule, result_json, claim: None })
     }
 
-    fn check_schedule(&self, normal: &str) -> Result<()> {
+    pub(super) fn check_schedule(&self, normal: &str) -> Result<()> {
         let Err(error) = schedule::validate(normal) else {
             if self.dialects.contains(&Dialect::Tiralib) || normal.is_empty() {
                 return Ok(());

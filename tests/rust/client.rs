@@ -17,6 +17,8 @@
 //! client DB hold SECONDS                       one tenure, which renews; "holding" when it begins, "held" at its end
 //! client DB stop PREFIX COUNT POINT            one batch, within which the process stops itself (SIGSTOP)
 //! client DB original PREFIX FROM COUNT         as a client of the original
+//! client DB claim PREFIX FROM COUNT LEASE      one line "claimed|taken PREFIX NUMBER" for each
+//! client DB measure PREFIX FROM COUNT LEASE SECONDS   the same, and "ack|known|lost" when those that it got are done
 //! ```
 //!
 //! Environment: `CLIENT_STALE` and `CLIENT_TIMEOUT` in seconds (takeover time of a store that it creates, patience),
@@ -33,6 +35,8 @@
 //! Every record says in its times what they must be, so that a page that was mixed up is seen (`integrity_check` is
 //! satisfied with pages of another time).
 
+#[path = "client/claims.rs"]
+mod claims;
 #[path = "client/original.rs"]
 mod original;
 #[path = "client/watcher.rs"]
@@ -120,6 +124,13 @@ fn run_on(store: &Store, db: &str, words: &[&str]) -> Result<(), Error> {
             record(store, prefix, number(from), number(count), number(batch), false)
         }
         ("overwrite", [prefix, from, count]) => record(store, prefix, number(from), number(count), 1, true),
+        ("claim", [prefix, from, count, lease]) => {
+            claims::claim(store, prefix, number(from), number(count), duration(lease))
+        }
+        ("measure", [prefix, from, count, lease, time]) => {
+            let times = (duration(lease), duration(time));
+            claims::measure(store, prefix, number(from), number(count), times)
+        }
         ("lookup", [prefix, from, count]) => lookup(store, prefix, number(from), number(count)),
         ("churn", [rows]) => churn(store, number(rows)),
         ("change", [rows, point]) => change(store, number(rows), point.parse().unwrap_or(-1)),
@@ -132,7 +143,7 @@ fn run_on(store: &Store, db: &str, words: &[&str]) -> Result<(), Error> {
         ("seal", []) => store.seal(&Uninterrupted).map(|_| ()),
         ("work", [prefix, seed, count]) => work(store, prefix, number(seed), number(count)),
         ("enter", [count]) => enter(&place(db), number(count)),
-        ("hold", [time]) => hold(&place(db), Duration::from_secs_f64(time.parse().unwrap_or(1.0))),
+        ("hold", [time]) => hold(&place(db), duration(time)),
         ("stop", [prefix, count, point]) => stop(store, prefix, number(count), point.parse().unwrap_or(-1)),
         ("unseal", []) => store.unseal(&Uninterrupted).map(|_| ()),
         _ => Err(usage()),
@@ -145,6 +156,10 @@ fn usage() -> Error {
 
 fn number(word: &str) -> u64 {
     word.parse().unwrap_or(0)
+}
+
+fn duration(word: &str) -> Duration {
+    Duration::from_secs_f64(word.parse().unwrap_or(1.0))
 }
 
 fn seconds(variable: &str, default: f64) -> Duration {
