@@ -39,8 +39,8 @@ const ORIGINAL: &str = "
     );";
 
 /// `program_names` holds the second and further names of a source; the first stays in `programs`. `applied` holds the
-/// last batch of each client (`applied.rs`), `runs` what records have superseded (`runs.rs`), `environments` where runs
-/// were made (`environments.rs`), `tally` the numbers of records (`tally.rs`).
+/// last batch of each client (`applied.rs`); `tally`, the numbers of records (`tally.rs`); `runs`, what records have
+/// superseded (`runs.rs`); `environments`, where runs were made (`environments.rs`).
 const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS program_names (
         program_name TEXT NOT NULL,
@@ -108,6 +108,11 @@ pub(crate) fn has_additions(connection: &Connection, path: &Path) -> Result<bool
         .prepare_cached(&count)
         .and_then(|mut select| select.query_row([], |row| row.get(0)))
         .map_err(Error::sqlite(path, "reading the schema"))
+}
+
+/// Does the table of superseded and appended runs exist?
+pub(crate) fn has_runs(connection: &Connection, path: &Path) -> Result<bool> {
+    has_table(connection, "runs").map_err(Error::sqlite(path, "reading the schema"))
 }
 
 /// Does the table of further names exist? A store that only the original has written lacks it.
