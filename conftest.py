@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -29,6 +30,15 @@ def store(tmp_path: Path, protocol: Literal["token", "hardlink"]) -> Iterator[Ti
         yield opened
 
 
+def schedule_of_tiralib() -> MagicMock:
+    """Return what examples take for a schedule of TiraLib."""
+    schedule = MagicMock(**{"execute.return_value": [0.042, 0.039]})
+    schedule.__str__.return_value = "P(L0,comps=['c'])"
+    schedule.tiramisu_program.name = "blur"
+    schedule.tiramisu_program.cpp_code = 'tiramisu::codegen({&a}, "./blur_x7Kq2.o");'
+    return schedule
+
+
 @pytest.fixture(autouse=True)
 def names_of_examples(
     request: pytest.FixtureRequest,
@@ -40,3 +50,4 @@ def names_of_examples(
     if hasattr(request.node, "dtest"):
         monkeypatch.chdir(tmp_path)
         doctest_namespace["store"] = TiraStore("store.db")
+        doctest_namespace["tiralib_schedule"] = schedule_of_tiralib()

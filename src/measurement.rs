@@ -78,7 +78,7 @@ impl Status {
     }
 
     /// Why this cannot be the status of such a measurement.
-    fn contradiction(self, is_legal: bool, has_times: bool) -> Option<&'static str> {
+    pub(crate) fn contradiction(self, is_legal: bool, has_times: bool) -> Option<&'static str> {
         match (self, is_legal, has_times) {
             (Self::Illegal, true, _) => Some("is_legal is True"),
             (Self::Illegal, false, _) | (Self::Measured, true, true) => None,

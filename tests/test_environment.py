@@ -1,8 +1,10 @@
 """Every run says where it was made, and a lookup can leave out the times of other machines."""
 
+import contextlib
 import json
 import os
 import pickle
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +123,19 @@ def test_a_row_that_names_no_environment_is_of_no_machine(tmp_path: Path) -> Non
     with open_store(path) as store:
         assert store.lookup("blur", SOURCE, S, environment="this") is None
         assert store.lookup("blur", SOURCE, S) is not None
+
+
+def test_an_environment_that_is_lost_is_found_by_a_verification(store: TiraStore) -> None:
+    for time in (1.0, 2.0):
+        store.record("p", SOURCE, S, True, [time], overwrite=True)
+    store.close()
+    with contextlib.closing(sqlite3.connect(store.db_path)) as connection, connection:
+        connection.execute("DELETE FROM environments")
+    with open_store(store.db_path) as damaged:
+        findings = damaged.verify().findings
+        assert [finding.kind for finding in findings] == ["record", "run"]
+        assert {finding.cause for finding in findings} == {"its environment 1 is not in the store"}
+        assert [run.environment for run in damaged.runs("p", SOURCE, S)] == [None, None]
 
 
 def test_what_cannot_be_an_environment_is_refused(tmp_path: Path) -> None:

@@ -125,6 +125,9 @@ def test_a_damaged_run_is_left_out_with_a_warning(store: TiraStore) -> None:
         connection.execute("UPDATE runs SET result_json = 'torn'")
     with open_store(store.db_path) as damaged, pytest.warns(CorruptRecordWarning, match="1 dam"):
         assert times(damaged) == [([2.0], True)]
+        (finding,) = damaged.verify().findings
+        assert (finding.kind, finding.key) == ("run", damaged.keys()[0])
+        assert "cannot be decoded" in finding.cause
 
 
 APPEND = """

@@ -201,7 +201,7 @@ def test_importing_tirastore_does_not_import_the_measurer():
 
 
 def test_a_missing_islpy_is_one_message_that_names_the_extra():
-    code = "import sys; sys.modules['islpy'] = None; import tirastore.measure"
+    code = "import sys; sys.modules['islpy'] = None; from tirastore.measure import measure"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     last = done.stderr.strip().splitlines()[-1]
     assert last.endswith("the measurer needs islpy: pip install 'tirastore[demo]'")

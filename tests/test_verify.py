@@ -109,7 +109,7 @@ CHANGES = {
     ),
     "no times": (
         """UPDATE records SET result_json = '{"is_legal":true,"status":"measured"}'""",
-        "no measurement",
+        'status is "measured", but it has no execution_times',
     ),
     "created": ("UPDATE records SET creation_date = 'yesterday'", "creation_date is"),
     "updated": ("UPDATE records SET update_date = '2025-02-30T00:00:00'", "update_date is"),

@@ -14,7 +14,7 @@ class Finding:
 
     Attributes
     ----------
-    kind : {"record", "program", "further name", "store", "database"}
+    kind : {"record", "run", "program", "further name", "store", "database"}
         What it is about: a row, what ``db_meta`` says of the store, or the file's pages.
     key : str or None
         Key of the record, hash of the program, or the name; ``None`` where it cannot be told.

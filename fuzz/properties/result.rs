@@ -14,6 +14,11 @@ pub const FRAGMENTS: &[&str] = &[
     "\"is_legal\":",
     "\"execution_times\":",
     "\"note\":\"",
+    "\"status\":",
+    "\"timeout\"",
+    "\"illegal\"",
+    "\"details\":{}",
+    ",\"environment\":3}",
     "true",
     "false",
     "null",
@@ -63,7 +68,18 @@ fn by_rules(value: &Value) -> Option<Outcome> {
         Some(Value::Array(times)) => Some(times.iter().map(Value::as_f64).collect::<Option<_>>()?),
         Some(_) => return None,
     };
-    Some(Outcome::of(is_legal, execution_times))
+    let outcome = Outcome::of(is_legal, execution_times);
+    let has_times = outcome.execution_times.as_ref().is_some_and(|times| !times.is_empty());
+    let goes = match value.get("status") {
+        None | Some(Value::Null) => true,
+        Some(status) => match status.as_str()? {
+            "illegal" => !is_legal,
+            "measured" => is_legal && has_times,
+            "unmeasured" | "timeout" | "failed" => is_legal && !has_times,
+            _ => false,
+        },
+    };
+    goes.then_some(outcome)
 }
 
 fn bits(outcome: &Outcome) -> (bool, Option<Vec<u64>>) {

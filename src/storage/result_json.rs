@@ -8,8 +8,11 @@
 //! The original looks at its two keys only. Written as strict JSON. Read as Python's `json` reads it: files of the
 //! original may hold `NaN`, `Infinity` and numbers beyond the range of a double.
 
-use serde_json::{Map, Value, json};
+mod spelling;
 
+use serde_json::{Value, json};
+
+use self::spelling::{Spelling, mark};
 use crate::measurement::{Outcome, Status};
 
 /// Begins the number of the environment, which stands last.
@@ -90,10 +93,7 @@ fn outcome(parsed: &Value, spelling: &Spelling) -> Result<Outcome, String> {
     let Value::Object(fields) = parsed else {
         return Err("the result is not a JSON object".to_owned());
     };
-    let field = |name: &str| match spelling {
-        Spelling::Strict => fields.get(name),
-        Spelling::Marked => fields.get(&format!("{STRING}{name}")),
-    };
+    let field = |name: &str| spelling.field(fields, name);
     let is_legal = match field("is_legal") {
         Some(Value::Bool(is_legal)) => *is_legal,
         // An integer of the original's.
@@ -116,8 +116,13 @@ fn outcome(parsed: &Value, spelling: &Spelling) -> Result<Outcome, String> {
     let said = match field("status") {
         None | Some(Value::Null) => None,
         Some(value) => {
-            let name = spelling.string(value).and_then(Status::from_name);
-            Some(name.ok_or_else(|| format!("status is {}, which is none", shown(value)))?)
+            let said = spelling.string(value).and_then(Status::from_name);
+            let said = said.ok_or_else(|| format!("status is {}, which is none", shown(value)))?;
+            let has_times = execution_times.as_ref().is_some_and(|times: &Vec<f64>| !times.is_empty());
+            match said.contradiction(is_legal, has_times) {
+                None => Some(said),
+                Some(why) => return Err(format!("status is {:?}, but {why}", said.name())),
+            }
         }
     };
     Ok(Outcome {
@@ -135,94 +140,6 @@ fn shown(value: &Value) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
-    }
-}
-
-/// How a parsed text spells numbers and strings.
-enum Spelling {
-    /// As JSON does.
-    Strict,
-    /// As [`mark`] does.
-    Marked,
-}
-
-impl Spelling {
-    fn number(&self, value: &Value) -> Option<f64> {
-        match (self, value) {
-            (Self::Strict, Value::Number(number)) => number.as_f64(),
-            (Self::Marked, Value::String(text)) => text.strip_prefix(NUMBER)?.parse().ok(),
-            _ => None,
-        }
-    }
-
-    fn string<'a>(&self, value: &'a Value) -> Option<&'a str> {
-        match self {
-            Self::Strict => value.as_str(),
-            Self::Marked => value.as_str()?.strip_prefix(STRING),
-        }
-    }
-
-    /// Nobody writes them beside numbers that need marks.
-    fn details(&self, value: &Value) -> Option<Map<String, Value>> {
-        match self {
-            Self::Strict => value.as_object().cloned(),
-            Self::Marked => None,
-        }
-    }
-}
-
-/// Begins the strings that [`mark`] makes of numbers.
-const NUMBER: char = '#';
-/// Begins the strings that were strings: whatever a file holds, none of its strings passes for a number.
-const STRING: char = '$';
-
-/// Makes strings of all numbers outside strings: those that are not finite, and those beyond the range of a double,
-/// are no numbers to a strict parser.
-fn mark(text: &str) -> String {
-    let mut marked = String::with_capacity(2 * text.len());
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        let number = number_length(rest);
-        let length = if number > 0 {
-            marked.extend(['"', NUMBER]);
-            marked.push_str(&rest[..number]);
-            marked.push('"');
-            number
-        } else if let Some(string) = string_length(rest) {
-            marked.extend(['"', STRING]);
-            marked.push_str(&rest[1..string]);
-            string
-        } else {
-            marked.push(next);
-            next.len_utf8()
-        };
-        rest = &rest[length..];
-    }
-    marked
-}
-
-/// Length of the JSON string that `text` begins with.
-fn string_length(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    let closing = text.strip_prefix('"')?.find(|character| {
-        let closes = character == '"' && !escaped;
-        escaped = character == '\\' && !escaped;
-        closes
-    });
-    Some(closing.map_or(text.len(), |inner| inner + 2))
-}
-
-/// Length of the number that `text` begins with, as Python's `json` reads numbers; 0 if there is none.
-fn number_length(text: &str) -> usize {
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let sign = text.len() - unsigned.len();
-    let word = ["Infinity", "NaN"].into_iter().find(|word| unsigned.starts_with(word)).map(str::len);
-    let digits = unsigned.starts_with(|first: char| first.is_ascii_digit());
-    let end = || unsigned.find(|other: char| !other.is_ascii_digit() && !".eE+-".contains(other));
-    match word {
-        Some(length) => sign + length,
-        None if digits => sign + end().unwrap_or(unsigned.len()),
-        None => 0,
     }
 }
 
@@ -354,6 +271,7 @@ mod tests {
             (r#"{"is_legal":true,"execution_times":0.1}"#, "not a list"),
             (r#"{"is_legal":true,"execution_times":["fast"]}"#, "no number"),
             (r#"{"is_legal":true,"status":"sleeping"}"#, "which is none"),
+            (r#"{"is_legal":false,"status":"timeout"}"#, "but is_legal is False"),
         ] {
             let cause = decode(text).expect_err(text);
             assert!(cause.contains(why), "{text}: {cause}");

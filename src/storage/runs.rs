@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
-use super::records::{Record, Recorder};
+use super::records::{self, Record, Recorder};
 use super::{environments, result_json, schema};
 use crate::clock;
 use crate::error::{Error, Result};
@@ -23,9 +23,11 @@ pub struct Run {
     pub is_current: bool,
 }
 
-/// Puts the record under `key`, which is about to be replaced, into the history.
+/// Puts the record under `key`, which is about to be replaced, into the history. Damage is no run: a store is whole again
+/// when what was damaged is measured again.
 pub(super) fn keep_current(connection: &Connection, path: &Path, key: &str) -> Result<()> {
-    if mutation::off("overwrite-keeps-history") {
+    let is_run = records::get(connection, path, key)?.is_some_and(|record| record.outcome().is_ok());
+    if !is_run || mutation::off("overwrite-keeps-history") {
         return Ok(());
     }
     connection
@@ -77,7 +79,7 @@ pub fn all(connection: &Connection, path: &Path, key: &str) -> Result<Vec<Run>> 
                           r.date, r.date, r.source_project, 0, r.id
                    FROM runs r JOIN records c ON c.key = r.key WHERE r.key = ?1 UNION ALL";
     // A store that only the original has written has no history.
-    let history = if schema::has_additions(connection, path)? { history } else { "" };
+    let history = if schema::has_runs(connection, path)? { history } else { "" };
     let sql = format!(
         "{history} SELECT key, program_hash, schedule, result_json, hostname, username,
                           update_date, update_date, source_project, 1, rowid

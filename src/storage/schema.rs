@@ -130,6 +130,11 @@ pub(crate) fn has_additions(connection: &Connection, path: &Path) -> Result<bool
         .map_err(Error::sqlite(path, "reading the schema"))
 }
 
+/// Does the table of superseded and appended runs exist?
+pub(crate) fn has_runs(connection: &Connection, path: &Path) -> Result<bool> {
+    has_table(connection, "runs").map_err(Error::sqlite(path, "reading the schema"))
+}
+
 /// Does the table of further names exist? A store that only the original has written lacks it.
 pub(crate) fn has_program_names(connection: &Connection, path: &Path) -> Result<bool> {
     has_table(connection, "program_names").map_err(Error::sqlite(path, "reading the schema"))

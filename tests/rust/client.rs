@@ -5,6 +5,7 @@
 //! client DB record PREFIX FROM COUNT [BATCH]   one line "ack PREFIX NUMBER" for each acknowledged record, and "known
 //!                                              PREFIX NUMBER" where the store says that it had some of a batch
 //! client DB overwrite PREFIX FROM COUNT        the same, replacing records
+//! client DB append PREFIX FROM COUNT           the same, adding runs beside records
 //! client DB lookup PREFIX FROM COUNT           one line "hit|miss PREFIX NUMBER" for each
 //! client DB check                              one line "ok|bad PREFIX NUMBER" for each record, by its own checksum
 //! client DB churn ROWS                         for ever: gives all of ROWS records one new value, in one transaction
@@ -53,7 +54,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tirastore::commit;
 use tirastore::lock::{self, HardLink, Locking, Place, Uninterrupted, lock_path};
-use tirastore::measurement::{Measurement, Outcome};
+use tirastore::measurement::{IfExists, Measurement, Outcome};
 use tirastore::store::{Options, Protocol};
 use tirastore::{Error, Store, filesystem};
 
@@ -130,6 +131,9 @@ fn run_on(store: &Store, db: &str, words: &[&str]) -> Result<(), Error> {
         ("measure", [prefix, from, count, lease, time]) => {
             let times = (duration(lease), duration(time));
             claims::measure(store, prefix, number(from), number(count), times)
+        }
+        ("append", [prefix, from, count]) => {
+            record(store, prefix, number(from), number(count), 1, IfExists::Append)
         }
         ("lookup", [prefix, from, count]) => lookup(store, prefix, number(from), number(count)),
         ("churn", [rows]) => churn(store, number(rows)),
@@ -216,13 +220,13 @@ fn record(
     from: u64,
     count: u64,
     batch: u64,
-    overwrite: bool,
+    if_exists: impl Into<IfExists> + Copy,
 ) -> Result<(), Error> {
     let mut next = from;
     while next < from.saturating_add(count) {
         let numbers = next..(next + batch.max(1)).min(from.saturating_add(count));
         let rows: Vec<_> = numbers.clone().map(|number| measurement(prefix, number)).collect();
-        let written = insist(|| store.record_batch(&rows, "rows", overwrite, &Uninterrupted))?;
+        let written = insist(|| store.record_batch(&rows, "rows", if_exists, &Uninterrupted))?;
         if written < rows.len() {
             say(&format!("known {prefix} {next}"));
         }

@@ -46,8 +46,13 @@ fn commits(fleet: &Fleet) -> u32 {
 
 /// A client that has committed one record, has posted another one, and is stopped, so that others commit that.
 fn stopped_poster(fleet: &Fleet, without: &str) -> Client {
+    stopped_poster_of(fleet, without, "record")
+}
+
+/// The same for another command than `record`.
+fn stopped_poster_of(fleet: &Fleet, without: &str, command: &str) -> Client {
     let environment = [("CLIENT_WITHOUT", without), ("CLIENT_PAUSE", "700")];
-    let mut poster = fleet.start_with(&environment, &["record", "poster", "0", "2"]);
+    let mut poster = fleet.start_with(&environment, &[command, "poster", "0", "2"]);
     assert!(poster.wait_for("ack poster 0"), "{:?}", poster.lines());
     let mut holder = fleet.start(&["hold", "1.2"]);
     assert!(holder.wait_for("holding"), "{:?}", holder.lines());
@@ -126,6 +131,30 @@ fn a_batch_whose_combiner_died_before_the_answer_is_applied_once() {
     die_before_the_answer("").expect("kept");
     let broken = die_before_the_answer("applied").expect_err("this test cannot see the promise fail");
     report(&format!("combiner dies before its answer, nothing noted: {broken}"));
+}
+
+/// A combiner commits an appended run, and dies before it can say so. Its owner tries again: how many runs are there?
+fn appended_runs(without: &str) -> usize {
+    let fleet = Fleet::new(&[("CLIENT_STALE", "30")]);
+    fleet.run(&["create"]);
+    fleet.run(&["record", "poster", "0", "2"]);
+    let mut poster = stopped_poster_of(&fleet, without, "append");
+    let stop = [("CLIENT_STOP_AT", "token-changed:2")];
+    let mut combiner = fleet.start_with(&stop, &["record", "combiner", "0", "1"]);
+    assert!(combiner.wait_until_stopped(), "it ended: {:?}", combiner.lines());
+    combiner.kill();
+    resume(&mut poster);
+    let options = Options { allow_cpu_mismatch: true, ..Options::new(fleet.db()) };
+    let store = Store::open(options, &Uninterrupted).expect("opened");
+    let runs = store.runs("void client() {}", "P(L1,comps=['poster'])", &Uninterrupted).expect("read");
+    assert_eq!(runs.iter().filter(|run| run.is_current).count(), 1);
+    runs.len()
+}
+
+#[test]
+fn a_run_is_appended_once_although_its_combiner_died_before_the_answer() {
+    assert_eq!(appended_runs(""), 2);
+    assert_eq!(appended_runs("applied"), 3, "this test cannot see that a run is appended twice");
 }
 
 /// A combiner is stopped in the middle of its commit, taken over and shut out; it goes on, and dies as soon as it has

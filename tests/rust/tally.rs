@@ -72,15 +72,14 @@ fn counted(store: &Store) -> Summary {
         total_records: number("true"),
         legal_records: number("result_json LIKE '%is_legal\":true%'"),
         illegal_records: number("result_json LIKE '%is_legal\":false%'"),
-        damaged_records: number("result_json LIKE '%1e400%'"),
-        // Status::ALL: those with times, damaged or not, the illegal, and none of the others.
         statuses: [
-            number("result_json LIKE '%is_legal\":true%'"),
+            number("result_json LIKE '%times\":[%'"),
             number("result_json LIKE '%is_legal\":false%'"),
             0,
-            0,
+            number("result_json LIKE '%timeout%'"),
             0,
         ],
+        damaged_records: number("result_json LIKE '%1e400%'"),
         total_programs: file
             .query_row("SELECT count(*) FROM programs", [], |row| row.get(0))
             .expect("counted"),
@@ -122,13 +121,17 @@ fn take(store: &Store, step: &Step) {
         }
         Step::Put { number, user, damaged } => {
             let schedule = schedule(number);
-            let time = if damaged { "1e400" } else { "1.5" };
+            let rest = match (damaged, user) {
+                (true, _) => r#""execution_times":[1e400]"#,
+                (false, 0) => r#""execution_times":null,"status":"timeout","details":{"bound":9}"#,
+                (false, _) => r#""execution_times":[1.5]"#,
+            };
             let key = key::make_key(hash.as_str(), &schedule);
             let row = NewRecord {
                 key: key.as_str(),
                 program_hash: hash.as_str(),
                 schedule: &schedule,
-                result_json: &format!(r#"{{"is_legal":true,"execution_times":[{time}]}}"#),
+                result_json: &format!(r#"{{"is_legal":true,{rest}}}"#),
             };
             let recorder = Recorder { username: format!("user{user}"), ..Recorder::default() };
             store.put(&[row], Some(&recorder), true, &Uninterrupted).expect("put");

@@ -4,6 +4,7 @@
 mod programs;
 mod progress;
 mod records;
+mod runs;
 mod scan;
 
 use std::fmt;
@@ -50,6 +51,8 @@ pub enum Kind {
     FurtherName,
     /// A record.
     Record,
+    /// A run that is no record: superseded, or appended.
+    Run,
 }
 
 impl Kind {
@@ -62,6 +65,7 @@ impl Kind {
             Self::Program => "program",
             Self::FurtherName => "further name",
             Self::Record => "record",
+            Self::Run => "run",
         }
     }
 }
@@ -91,6 +95,7 @@ pub(crate) fn verify(
     check_schema(connection, path, &mut report.findings);
     programs::check(connection, path, &mut report, between)?;
     records::check(connection, &mut report, between)?;
+    runs::check(connection, path, &mut report, between)?;
     Ok(report)
 }
 

@@ -50,10 +50,13 @@ fn check_row(connection: &Connection, row: &Row<'_>, findings: &mut Vec<Finding>
     if let Some(column) = column::first_without_text(row, 1)? {
         found(format!("its column {} holds no text", RECORDS.columns[column]));
     } else {
-        [key_cause(&key, &hash, &schedule), schedule_cause(&schedule), result_cause(&result)]
-            .into_iter()
-            .flatten()
-            .for_each(&mut found);
+        let causes = [
+            key_cause(&key, &hash, &schedule),
+            schedule_cause(&schedule),
+            result_cause(&result),
+            environment_cause(connection, &result),
+        ];
+        causes.into_iter().flatten().for_each(&mut found);
         for index in [7, 8] {
             let date = column::text(row, index)?;
             if !clock::is_iso(&date) {
@@ -90,6 +93,19 @@ fn key_cause(stored: &str, hash: &str, schedule: &str) -> Option<String> {
 fn schedule_cause(schedule: &str) -> Option<String> {
     let is_normal = schedule::normalize(schedule) == schedule;
     (!is_normal).then(|| "its schedule is not in normal form, although its measurement is found".to_owned())
+}
+
+/// Does a result name an environment that is there?
+pub(super) fn environment_cause(connection: &Connection, result: &str) -> Option<String> {
+    let number = result_json::environment(result)?;
+    let is_there = connection
+        .prepare_cached("SELECT 1 FROM environments WHERE id = ?1")
+        .and_then(|mut select| select.exists([number]));
+    match is_there {
+        Ok(true) => None,
+        Ok(false) => Some(format!("its environment {number} is not in the store")),
+        Err(error) => Some(format!("its environment {number} cannot be looked up: {error}")),
+    }
 }
 
 fn result_cause(result: &str) -> Option<String> {
