@@ -56,17 +56,20 @@ def test_what_is_recorded_is_not_measured(store: TiraStore) -> None:
 def test_an_exception_is_raised_here_told_to_those_who_wait_and_not_recorded(
     store: TiraStore,
 ) -> None:
-    begun = threading.Event()
+    begun, asked = threading.Event(), threading.Event()
 
     def fails() -> tuple[bool, list[float]]:
         begun.set()
-        time.sleep(0.3)
+        assert asked.wait(10)
+        # Until both of them wait, on a machine where somebody else has the processors.
+        time.sleep(1)
         raise OSError("no compiler")
 
     with ThreadPoolExecutor(3) as pool:
         owner = pool.submit(store.get_or_measure, *PAIR, fails)
         assert begun.wait(10)
         waiters = [pool.submit(store.get_or_measure, *PAIR, never) for _ in range(2)]
+        asked.set()
         with pytest.raises(OSError, match=r"^no compiler$"):
             owner.result()
         for waiter in waiters:
