@@ -214,6 +214,15 @@ pub enum Error {
     #[error("program {0} is not in the store; record it first")]
     UnknownProgram(String),
 
+    /// A claim that is no longer its caller's.
+    #[error("the claim on record {key} is lost: {why}; this call has changed nothing")]
+    ClaimLost {
+        /// Key of the record.
+        key: String,
+        /// Who has it, or what became of it.
+        why: String,
+    },
+
     /// An operation on a file failed.
     #[error("{action} {}: {source}", path.display())]
     Io {

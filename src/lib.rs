@@ -8,9 +8,11 @@
 //! * [`lock`]: who may write, and the one function that runs a tenure;
 //! * [`commit`]: one transaction for everybody who waits;
 //! * [`reads`]: how lookups reach the database;
+//! * [`claims`]: who measures what;
 //! * [`storage`]: one SQLite file;
 //! * `python`: the extension module, which converts and delegates.
 
+pub mod claims;
 pub mod clock;
 pub mod commit;
 pub mod error;

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from tirastore import _core, errors
 from tirastore.buffer import WriteBuffer
+from tirastore.claims import Claim, ClaimInfo
 from tirastore.errors import *  # noqa: F403 -- every name of errors.__all__ is public here, too
 from tirastore.maintenance import LockInfo, break_lock, lock_info, repair_lock
 from tirastore.metrics import CacheInfo, Metrics
@@ -38,6 +39,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CacheInfo",
+    "Claim",
+    "ClaimInfo",
     "Finding",
     "LockInfo",
     "LookupResult",

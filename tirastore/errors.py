@@ -16,6 +16,7 @@ StoreNotFoundError True
 from __future__ import annotations
 
 __all__ = [
+    "ClaimLostError",
     "CorruptRecordError",
     "CorruptRecordWarning",
     "CpuMismatchWarning",
@@ -25,6 +26,7 @@ __all__ = [
     "InvalidScheduleError",
     "LockError",
     "LockTimeoutError",
+    "MeasurementFailed",
     "NotAStoreError",
     "StorageError",
     "StoreBusyError",
@@ -34,6 +36,7 @@ __all__ = [
     "StoreWarning",
     "TiraStoreError",
     "UnknownProgramError",
+    "WaitTimeoutError",
     "WriteNotAllowedError",
 ]
 
@@ -92,6 +95,18 @@ class StoreFileError(TiraStoreError, OSError):
 
 class StoreNotFoundError(TiraStoreError, FileNotFoundError):
     """There is no store at this path, and this call may not create one."""
+
+
+class ClaimLostError(TiraStoreError, RuntimeError):
+    """A claim that has ended, that another one has taken over, or that is another process's."""
+
+
+class MeasurementFailed(TiraStoreError, RuntimeError):  # noqa: N818 -- another one's error
+    """Whoever measured what this call waits for says why it failed, or is gone."""
+
+
+class WaitTimeoutError(TiraStoreError, TimeoutError):
+    """What this call waits for was not recorded in time; the text names who measures it."""
 
 
 class StorageError(TiraStoreError):

@@ -13,6 +13,7 @@ from tirastore import _core, _environment
 from tirastore.buffer import WriteBuffer
 from tirastore.errors import CorruptRecordWarning, CpuMismatchWarning
 from tirastore.maintenance import Maintained
+from tirastore.memoize import Memoizing
 from tirastore.metrics import Measured
 from tirastore.records import LookupResult
 from tirastore.verification import Finding, VerifyReport
@@ -33,7 +34,7 @@ def _within_i64(number: int) -> int:
     return min(max(number, 0), 2**63 - 1)
 
 
-class TiraStore(Maintained, Measured):
+class TiraStore(Maintained, Measured, Memoizing):
     """A store of program measurements that many processes on many nodes share.
 
     A drop-in replacement of the original TiraStore: same names, same file, same keys.

@@ -59,7 +59,7 @@ impl Batch {
     }
 
     /// Writes the rows in the running transaction. Answers how many were written.
-    pub(super) fn put(&self, tenure: &Tenure<'_>, path: &std::path::Path) -> Result<usize> {
+    pub(crate) fn put(&self, tenure: &Tenure<'_>, path: &std::path::Path) -> Result<usize> {
         let connection = tenure.connection();
         let mut written = 0;
         for chunk in self.rows.chunks(ROWS_BETWEEN_RENEWALS) {

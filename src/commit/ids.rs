@@ -1,6 +1,7 @@
 //! The names of batches.
 
 use std::cell::Cell;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::lock::my_random;
@@ -10,6 +11,7 @@ use crate::storage::applied::BatchId;
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
 /// Batches of this process. Its child, another client, may go on with the same numbers.
 static BATCHES: AtomicU64 = AtomicU64::new(1);
+static IDLE: Mutex<Vec<Client>> = Mutex::new(Vec::new());
 
 thread_local! {
     static THREAD: u64 = CLIENTS.fetch_add(1, Ordering::Relaxed);
@@ -57,7 +59,21 @@ impl Client {
         Self(CLIENTS.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(super) fn next_batch(&self) -> BatchId {
+    /// One that waits for nothing, for a batch that may have to be asked for much later.
+    pub(crate) fn idle() -> Self {
+        IDLE.try_lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_else(Self::new)
+    }
+
+    /// Ends the use of [`Client::idle`]: the answer of its last batch is known. So there are not more of them in the
+    /// store than have ever been in use at once.
+    pub(crate) fn give_back(self) {
+        // Nobody waits for this list: a fork may have caught its lock.
+        if let Ok(mut idle) = IDLE.try_lock() {
+            idle.push(self);
+        }
+    }
+
+    pub(crate) fn next_batch(&self) -> BatchId {
         id_of(self.0)
     }
 }

@@ -28,7 +28,7 @@ pub(crate) use queue::LARGEST_POST;
 use self::transaction::in_transaction;
 use crate::error::Result;
 use crate::lock::{self, Access, Interrupt, Nobody, Place, Tenure};
-use crate::storage::applied::{self, Known};
+use crate::storage::applied::{self, BatchId, Known};
 
 /// Runs `work` in one transaction of a tenure of its own: all of it is committed, or nothing, and once.
 ///
@@ -39,19 +39,36 @@ use crate::storage::applied::{self, Known};
 pub fn write<T: Answer>(
     place: &Place,
     interrupt: &dyn Interrupt,
+    work: impl FnMut(&Tenure<'_>) -> Result<T>,
+) -> Result<T> {
+    let asking = ids::Asking::begin();
+    write_under(place, interrupt, &asking.next_batch(), false, work)
+}
+
+/// The same for a batch whose id the caller keeps, so that it can ask again; `asked`: it may be in the store already.
+///
+/// # Errors
+///
+/// Those of [`write`]; after each of them but those of `work` the batch may be in the store.
+pub(crate) fn write_under<T: Answer>(
+    place: &Place,
+    interrupt: &dyn Interrupt,
+    id: &BatchId,
+    asked: bool,
     mut work: impl FnMut(&Tenure<'_>) -> Result<T>,
 ) -> Result<T> {
-    let (asking, path) = (ids::Asking::begin(), place.db_path.as_path());
-    let id = asking.next_batch();
+    let path = place.db_path.as_path();
     let done = lock::run(place, Access::Write, interrupt, &Nobody, |tenure, repeated| {
         in_transaction(place, tenure, |connection| {
-            if repeated && let Known::Committed(answer) = applied::known(connection, path, &id)? {
+            if (asked || repeated)
+                && let Known::Committed(answer) = applied::known(connection, path, id)?
+            {
                 return Ok(T::from_number(answer));
             }
             let before = connection.total_changes();
             let value = work(tenure)?;
             if connection.total_changes() != before {
-                applied::note(connection, path, &id, value.to_number())?;
+                applied::note(connection, path, id, value.to_number())?;
             }
             Ok(value)
         })

@@ -47,6 +47,8 @@ const GAP: Duration = Duration::from_millis(2);
 /// hear that their own rows are in it.
 const LONGEST_BETWEEN_READS: Duration = Duration::from_millis(3);
 const LONGEST_FOR_A_COMMIT: Duration = Duration::from_millis(6);
+/// Polls of those who wait for a measurement, where each look is a tenure.
+const LONGEST_IN_TENURES: Duration = Duration::from_secs(1);
 /// A wait longer than this is reported.
 const WORTH_A_WORD: Duration = Duration::from_secs(5);
 const SLICE: Duration = Duration::from_millis(50);
@@ -94,6 +96,11 @@ impl<'a> Wait<'a> {
     pub(crate) fn poll_often(&mut self) {
         self.next = self.next.min(LONGEST_FOR_A_COMMIT);
         self.longest = LONGEST_FOR_A_COMMIT;
+    }
+
+    /// Polls less often from here on: each look takes the lock from others.
+    pub(crate) fn poll_rarely(&mut self) {
+        self.longest = LONGEST_IN_TENURES;
     }
 
     /// Tells the caller, once and not early, for whom it waits.

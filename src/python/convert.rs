@@ -139,6 +139,11 @@ pub(super) fn seconds(name: &str, value: f64) -> Result<Duration> {
     })
 }
 
+/// How long to wait, in seconds: 0 for one look, or infinite.
+pub(super) fn patience(name: &str, value: f64) -> Result<Duration> {
+    if value == 0.0 { Ok(Duration::ZERO) } else { seconds(name, value) }
+}
+
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked; more than there is means all
 pub(super) fn megabytes(name: &str, value: f64) -> Result<usize> {
     if value >= 0.0 {

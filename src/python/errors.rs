@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 use crate::error::Error;
 
+pyo3::import_exception!(tirastore.errors, ClaimLostError);
 pyo3::import_exception!(tirastore.errors, CorruptRecordError);
 pyo3::import_exception!(tirastore.errors, DamagedCopyError);
 pyo3::import_exception!(tirastore.errors, InvalidMeasurementError);
@@ -42,6 +43,7 @@ impl From<Error> for PyErr {
             Error::NotAStore { .. } | Error::UnknownSchema { .. } => NotAStoreError::new_err(text),
             Error::Missing { .. } => StoreNotFoundError::new_err(text),
             Error::CorruptRecord { .. } => CorruptRecordError::new_err(text),
+            Error::ClaimLost { .. } => ClaimLostError::new_err(text),
             Error::DamagedCopy { .. } => DamagedCopyError::new_err(text),
             Error::Busy { .. } => StoreBusyError::new_err(text),
             Error::UnknownProgram(_) => UnknownProgramError::new_err(text),

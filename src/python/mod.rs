@@ -2,6 +2,7 @@
 
 mod blocking;
 mod buffer;
+mod claims;
 mod convert;
 mod errors;
 mod filesystem;
@@ -19,6 +20,8 @@ mod _core {
 
     #[pymodule_export]
     use super::buffer::Buffer;
+    #[pymodule_export]
+    use super::claims::{Claim, Claims};
     #[pymodule_export]
     use super::filesystem::{FileSystem, file_system};
     #[pymodule_export]

@@ -55,6 +55,11 @@ impl Snapshot<'_> {
     }
 }
 
+/// Do short reads of the store at `place` go without the lock?
+pub(crate) fn are_lock_free(place: &Place, mode: ReadMode) -> bool {
+    mode == ReadMode::Validated || (mode == ReadMode::Shared && place.coherent && lock::is_sealed(place))
+}
+
 /// The records under `keys`, from `hits` or from the store.
 ///
 /// # Errors

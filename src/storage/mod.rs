@@ -3,6 +3,7 @@
 pub(crate) mod applied;
 pub mod backup;
 pub mod birth;
+pub(crate) mod claims;
 mod column;
 pub mod connection;
 pub mod export;

@@ -39,7 +39,7 @@ const ORIGINAL: &str = "
     );";
 
 /// `program_names` holds the second and further names of a source; the first stays in `programs`. `applied` holds the
-/// last batch of each client (`applied.rs`).
+/// last batch of each client (`applied.rs`). `claims` and `claim_observations`: `claims.rs`.
 const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS program_names (
         program_name TEXT NOT NULL,
@@ -51,6 +51,25 @@ const ADDITIONS: &str = "
         number INTEGER NOT NULL,
         answer INTEGER NOT NULL
     );
+    CREATE TABLE IF NOT EXISTS claims (
+        key          TEXT PRIMARY KEY,
+        claim        TEXT NOT NULL,
+        beat         INTEGER NOT NULL,
+        lease_ms     INTEGER NOT NULL,
+        owner        TEXT NOT NULL,
+        username     TEXT NOT NULL,
+        program_name TEXT NOT NULL,
+        schedule     TEXT NOT NULL,
+        failure      TEXT
+    );
+    CREATE TABLE IF NOT EXISTS claim_observations (
+        key      TEXT NOT NULL,
+        observer TEXT NOT NULL,
+        claim    TEXT NOT NULL,
+        beat     INTEGER NOT NULL,
+        since_ms INTEGER NOT NULL,
+        PRIMARY KEY (key, observer)
+    ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS records_by_program ON records(program_hash);
     CREATE INDEX IF NOT EXISTS records_by_creation ON records(creation_date);
     CREATE INDEX IF NOT EXISTS programs_by_name ON programs(program_name);";
@@ -73,7 +92,7 @@ pub fn create_original(connection: &Connection, path: &Path) -> Result<()> {
 /// [`Error::Sqlite`].
 pub fn create_additions(connection: &Connection, path: &Path) -> Result<()> {
     let has_applied = has_table(connection, "applied").map_err(Error::sqlite(path, "reading the schema"))?;
-    if has_applied && has_program_names(connection, path)? {
+    if has_applied && has_program_names(connection, path)? && has_claims(connection, path)? {
         return Ok(());
     }
     connection.execute_batch(ADDITIONS).map_err(Error::sqlite(path, "adding tables and indexes"))
@@ -82,6 +101,11 @@ pub fn create_additions(connection: &Connection, path: &Path) -> Result<()> {
 /// Does the table of further names exist? A store that only the original has written lacks it.
 pub(crate) fn has_program_names(connection: &Connection, path: &Path) -> Result<bool> {
     has_table(connection, "program_names").map_err(Error::sqlite(path, "reading the schema"))
+}
+
+/// Can there be claims? A store that only the original, or an older version, has written has no table of them.
+pub(crate) fn has_claims(connection: &Connection, path: &Path) -> Result<bool> {
+    has_table(connection, "claim_observations").map_err(Error::sqlite(path, "reading the schema"))
 }
 
 fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {

@@ -4,6 +4,7 @@
 
 mod admin;
 mod buffer;
+mod claims;
 mod copies;
 mod lookup;
 mod open;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 pub use buffer::{Buffer, HandedOver, Limits};
+pub use claims::{Candidate, ClaimOptions};
 pub use copies::Exported;
 pub use open::{Options, Protocol};
 pub use sealing::{break_lock, lock_info, repair_lock};

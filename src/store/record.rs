@@ -91,7 +91,7 @@ impl Store {
         Ok(Row { overwrite, program, key, schedule, result_json })
     }
 
-    fn check_schedule(&self, normal: &str) -> Result<()> {
+    pub(super) fn check_schedule(&self, normal: &str) -> Result<()> {
         let Err(error) = schedule::validate(normal) else {
             if self.dialects.contains(&Dialect::Tiralib) || normal.is_empty() {
                 return Ok(());

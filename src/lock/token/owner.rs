@@ -68,6 +68,12 @@ impl Owner {
         process.is_provably_dead()
     }
 
+    /// Reads what [`Display`] has written.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let mut fields = text.split('.');
+        Self::parse(&mut fields).filter(|_| fields.next().is_none())
+    }
+
     pub(super) fn parse<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut next = || fields.next();
         let random = hex_number(next()?)?;
