@@ -78,7 +78,7 @@ CLUSTER_PACKAGES := slurm-wlm munge moosefs-master moosefs-chunkserver moosefs-c
 cluster-test: $(VENV)/test ## Fleets on hosts made of namespaces, with Slurm and file systems (CLUSTER=long: all of it)
 	if [[ $$(id -u) = 0 ]] && command -v apt-get >/dev/null && ! dpkg --status $(CLUSTER_PACKAGES) >/dev/null 2>&1; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
-	        $(CLUSTER_PACKAGES) $(if $(filter long,$(CLUSTER)),glusterfs-server glusterfs-client) >/dev/null \
+	        $(CLUSTER_PACKAGES) >/dev/null \
 	        || echo "not all packages could be installed"; fi
 	CLUSTER=$(CLUSTER) $(PY) -m pytest -q tests/cluster
 

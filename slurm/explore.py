@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tirastore import ClaimLostError, TiraStore, make_key, make_program_hash
@@ -126,7 +126,8 @@ class Worker:
                     self.report("exploring")
         finally:
             for claim in claims:
-                if claim.is_open:
+                # Nothing happens to those that have ended.
+                with suppress(ClaimLostError):
                     claim.release()
 
     def measure_one(self, measurer: Measurer, claim: Claim) -> None:

@@ -129,10 +129,8 @@ class Verifier:
         """Check that all was measured once."""
         measured = Counter(number for answer in answers for number in answer["measured"])
         once = measured == Counter(range(self.options.records))
-        held = [answers[rank]["claimed"] for rank in self.ranks if has_victim(rank)]
-        self.check(
-            "claims", f"{held} claims were held by workers that were killed", all(map(sum, held))
-        )
+        held = sum(said["claimed"] for said in self.said["killed"].values() if "claimed" in said)
+        self.check("claims", f"{held} claims were held by workers that were killed", held)
         what = f"{measured.total()} measurements of {self.options.records} pairs, each once"
         self.check("claims", what, once)
         theirs = [self.all_of("claimed", rank, answers[rank]["measured"]) for rank in self.ranks]

@@ -93,25 +93,24 @@ class Worker:
         return {"overwritten": self.contested}
 
     def killed(self) -> dict[str, Any]:
-        """Record while others are killed who record, too."""
+        """Record while others are killed who record, too, and have claimed something."""
         answer: dict[str, Any] = {}
         if has_victim(self.rank):
-            answer["victim"] = self.kill_a_child("victim", self.records)
+            claimed, *acknowledged = self.kill_a_child(1 + self.records)
+            answer = {"claimed": claimed, "victim": acknowledged}
         group = f"survivor{self.rank}"
         answer["recorded"] = sum(self.record(group, number) for number in range(self.records))
         return answer
 
     def victim(self) -> Iterator[int]:
-        """Record until killed; yield what is acknowledged."""
+        """Claim, then record until killed; yield how much is claimed, then what is recorded."""
+        yield len(self.store.claim_many(self.candidates(), limit=3, lease=PATIENCE))
         for number in itertools.count():
             if self.record(f"victim{self.rank}", number):
                 yield number
 
     def claims(self) -> dict[str, Any]:
-        """Measure what nobody has measured, while others are killed who have claimed some of it."""
-        answer: dict[str, Any] = {}
-        if has_victim(self.rank):
-            answer["claimed"] = self.kill_a_child("claimant", 1)
+        """Measure what nobody has measured, also what those had claimed who were killed."""
         candidates = self.candidates()
         measured = []
         while not all(self.store.contains_many(candidates)):
@@ -123,20 +122,15 @@ class Worker:
                 measured.append(number)
             if not claims:
                 time.sleep(0.2)
-        return {**answer, "measured": measured}
-
-    def claimant(self) -> Iterator[int]:
-        """Claim, and measure nothing."""
-        yield len(self.store.claim_many(self.candidates(), limit=3, lease=PATIENCE))
-        time.sleep(3600)
+        return {"measured": measured}
 
     def candidates(self) -> list[tuple[str, str, str]]:
         """Return what is to be measured in the last phase."""
         return [(NAME, SOURCE, schedule("claimed", number)) for number in range(self.records)]
 
-    def kill_a_child(self, phase: str, lines: int) -> list[int]:
+    def kill_a_child(self, lines: int) -> list[int]:
         """Have a child print `lines` numbers or more, kill it, and return what it has printed."""
-        command = [sys.executable, __file__, phase, *sys.argv[2:]]
+        command = [sys.executable, __file__, "victim", *sys.argv[2:]]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
             said = [child.stdout.readline() for _ in range(lines)]
@@ -154,25 +148,20 @@ PHASES: dict[str, Callable[[Worker], dict[str, Any]]] = {
     "killed": Worker.killed,
     "claims": Worker.claims,
 }
-CHILDREN: dict[str, Callable[[Worker], Iterator[int]]] = {
-    "victim": Worker.victim,
-    "claimant": Worker.claimant,
-}
 
 
 def main() -> int:
     """Be a worker, or its child."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("phase", choices=[*PHASES, *CHILDREN])
+    parser.add_argument("phase", choices=[*PHASES, "victim"])
     parser.add_argument("directory", type=Path)
     for name in ("workers", "records", "contested"):
         parser.add_argument(name, type=int)
     options = parser.parse_args()
     worker = Worker(options)
-    if options.phase in CHILDREN:
-        for number in CHILDREN[options.phase](worker):
+    if options.phase == "victim":
+        for number in worker.victim():
             print(number, flush=True)
-        return 0
     start = time.perf_counter()
     answer = PHASES[options.phase](worker)
     answer |= {"phase": options.phase, "rank": worker.rank, "host": socket.gethostname()}

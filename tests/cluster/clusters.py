@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import filesystems
 import hosts
@@ -18,7 +19,7 @@ import pytest
 import slurm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The long form, for people: `make cluster-test CLUSTER=long`.
@@ -42,15 +43,56 @@ class Cluster:
     slurm: slurm.Slurm
     files: filesystems.FileSystem
 
-    def submit(self, *command: object, timeout: float = 300.0, **variables: object) -> str:
+    work: Path
+
+    @property
+    def store(self) -> Path:
+        """The store of jobs, and of `ask`."""
+        return self.files.point / "store.db"
+
+    def submit(self, *command: object, **options: Any) -> str:
         """Run a command on the login node, as a user of this checkout would."""
         environment = {
             "PYTHONPATH": ROOT,
             "TIRASTORE_PYTHON": sys.executable,
             "TIRASTORE_HOME": ROOT,
+            "TIRASTORE_DB": self.store,
             "TIRASTORE_TEST_DIR": self.files.point,
         }
-        return self.slurm.run(*command, timeout=timeout, **{**environment, **variables})
+        return self.slurm.run(*command, **{**environment, **options}).strip()
+
+    def ask(self, expression: str) -> Any:
+        """Return the value of an expression over the store, as the login node sees it."""
+        opened = "import json, tirastore; store = tirastore.TiraStore()"
+        code = f"{opened}; print(json.dumps({expression}))"
+        return json.loads(self.submit(sys.executable, "-c", code))
+
+    def start_workers(self, *arguments: object, options: Sequence[str]) -> str:
+        """Submit `worker.sbatch`; return its job."""
+        script = ROOT / "slurm/worker.sbatch"
+        output = f"--output={self.work}/%A_%a.out"
+        return self.submit(
+            "sbatch", "--parsable", output, *options, script, "--verbose", *arguments
+        )
+
+    def lines(self, job: str, what: str) -> list[str]:
+        """Return what the tasks of a job have printed that begins like this."""
+        outputs = self.work.glob(f"{job}_*.out")
+        texts = [output.read_text(errors="replace") for output in outputs]
+        return [line for text in texts for line in text.splitlines() if line.startswith(what)]
+
+    def wait_for(self, job: str, state: str, seconds: float = 60.0) -> None:
+        """Wait until a job is in a state; "" when it has ended."""
+        list_ = ["squeue", "--noheader", f"--jobs={job}", "--format=%T"]
+        states: set[str] = set()
+
+        def is_there() -> bool:
+            # Slurm forgets jobs that have ended, and says that their number is invalid.
+            states.clear()
+            states.update(self.slurm.run(*list_, check=False).split())
+            return states == ({state} if state else set())
+
+        hosts.wait_until(f"job {job} is {state or 'gone'}", is_there, seconds)
 
     def boot(self, node: hosts.Host) -> None:
         """Boot a node that lost its power, and let it join."""
@@ -82,6 +124,8 @@ def cluster_on(kind: str, count: int) -> Iterator[Cluster]:
             for host in (login, *nodes):
                 files.mount(host)
             with slurm.slurm(login, nodes, directory) as started:
-                yield Cluster(login, nodes, started, files)
+                work = directory / "work"
+                work.mkdir()
+                yield Cluster(login, nodes, started, files, work)
     finally:
         shutil.rmtree(directory)
