@@ -44,11 +44,12 @@ class Cluster:
     files: filesystems.FileSystem
 
     work: Path
+    store_name: str = "store.db"
 
     @property
     def store(self) -> Path:
         """The store of jobs, and of `ask`."""
-        return self.files.point / "store.db"
+        return self.files.point / self.store_name
 
     def submit(self, *command: object, **options: Any) -> str:
         """Run a command on the login node, as a user of this checkout would."""
@@ -77,9 +78,17 @@ class Cluster:
 
     def lines(self, job: str, what: str) -> list[str]:
         """Return what the tasks of a job have printed that begins like this."""
-        outputs = self.work.glob(f"{job}_*.out")
+        outputs = self.work.glob(f"{job}*.out")
         texts = [output.read_text(errors="replace") for output in outputs]
         return [line for text in texts for line in text.splitlines() if line.startswith(what)]
+
+    def output(self, job: str) -> str:
+        """Return all that the tasks of a job have printed."""
+        return "\n".join(self.lines(job, ""))
+
+    def wait_for_line(self, job: str, what: str, seconds: float) -> None:
+        """Wait until one of the tasks of a job has printed something."""
+        hosts.wait_until(f"job {job} has {what}", lambda: what in self.output(job), seconds)
 
     def wait_for(self, job: str, state: str, seconds: float = 60.0) -> None:
         """Wait until a job is in a state; "" when it has ended."""

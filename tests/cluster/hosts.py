@@ -122,7 +122,9 @@ class Host:
         return process
 
     def lose_power(self) -> None:
-        """End every process at once."""
+        """End every process at once; nothing happens if that was done before."""
+        if self._power.returncode is not None:
+            return
         os.kill(self.first_pid, signal.SIGKILL)
         assert self._power.stdout is not None
         self._power.stdout.close()

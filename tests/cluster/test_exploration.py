@@ -6,7 +6,6 @@ from collections import Counter
 
 import pytest
 from clusters import LONG, cluster_on
-from hosts import wait_until
 
 WORKERS = 8
 PAIRS = 280 if LONG else 56
@@ -19,13 +18,9 @@ def test_every_pair_is_measured_once_though_workers_are_killed(kind: str) -> Non
         array = f"--array=0-{WORKERS - 1}"
         fleet = cluster.start_workers("--pairs", PAIRS, "--lease", 15, options=[array])
         for task in range(KILLS):
-            victim = cluster.work / f"{fleet}_{task}.out"
-            wait_until(
-                f"{victim.name} has measured something",
-                lambda victim=victim: victim.exists() and "measured" in victim.read_text(),
-                120.0,
-            )
-            cluster.submit("scancel", "--full", "--signal=KILL", f"{fleet}_{task}")
+            victim = f"{fleet}_{task}"
+            cluster.wait_for_line(victim, "measured", 120.0)
+            cluster.submit("scancel", "--full", "--signal=KILL", victim)
         cluster.wait_for(fleet, "", 900.0)
 
         measured = Counter(cluster.lines(fleet, "measured"))
