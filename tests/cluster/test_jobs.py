@@ -46,7 +46,7 @@ def claimed(cluster: Cluster) -> int:
 
 
 STORED = """
-[f"measured {record['program_name']} {record['schedule']}" for record in map(store.get, store.keys())]
+[f"measured {row['program_name']} {row['schedule']}" for row in map(store.get, store.keys())]
 """
 
 
@@ -84,7 +84,8 @@ def test_a_job_that_is_told_that_its_time_is_over_is_queued_again_and_goes_on(
     job = start(cluster)
     cluster.submit("scancel", "--batch", "--signal=USR1", job)
     cluster.wait_for_line(job, "asked to end", 30.0)
-    # Slurm waits before it starts a job again; its claims are free at once.
+    # Slurm waits two minutes before it starts a job again; its claims are free at once.
+    cluster.wait_for(job, "PENDING")
     assert claimed(cluster) == 0
     cluster.submit("scontrol", "update", f"JobId={job}_0", "StartTime=now")
     cluster.wait_for(job, "", 240.0)
