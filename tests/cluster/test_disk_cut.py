@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from clients import Client, missing
-from clusters import LONG
+from clusters import LONG, only_own_hosts
 from disk import Disk
 from filesystems import FaultFs
 from hosts import hosts
+
+pytestmark = only_own_hosts
 
 ROUNDS = 5 if LONG else 2
 

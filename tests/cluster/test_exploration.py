@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from clusters import LONG, cluster_on
+from clusters import LONG, cluster_on, kinds
 
 WORKERS = 8
 PAIRS = 280 if LONG else 56
 KILLS = 3 if LONG else 1
 
 
-@pytest.mark.parametrize("kind", ["moosefs", "cached"] if LONG else ["moosefs"])
+@pytest.mark.parametrize("kind", kinds("moosefs", "cached", short=1))
 def test_every_pair_is_measured_once_though_workers_are_killed(kind: str) -> None:
     with cluster_on(kind, WORKERS) as cluster:
         array = f"--array=0-{WORKERS - 1}"

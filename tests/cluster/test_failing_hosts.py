@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from client import PATIENCE
 from clients import Client, holder, missing, takes_the_claim_of
-from clusters import LONG, Cluster, cluster_on
+from clusters import OwnCluster, cluster_on, kinds, only_own_hosts
 from hosts import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hosts import Host
+
+pytestmark = only_own_hosts
 
 # Silence, then as long again for what a stopped writer may have on its way; on two busy cores.
 TAKEOVER = 2 * PATIENCE + 10.0
@@ -23,7 +25,7 @@ NEXT_IN = {"moosefs": 150.0, "glusterfs": 60.0, "coherent": TAKEOVER, "cached": 
 OUTAGE = 8.0
 
 
-def die_holding_the_lock(cluster: Cluster, host: Host, stop: Path) -> Client:
+def die_holding_the_lock(cluster: OwnCluster, host: Host, stop: Path) -> Client:
     """Let a host record until it has lost power while it held the lock."""
     for attempt in range(20):
         victim = Client(host, f"victim{attempt}", cluster.store, stop)
@@ -57,9 +59,7 @@ def end(clients: list[Client], stop: Path) -> dict[str, list[int]]:
     return {client.name: client.acknowledged for client in clients}
 
 
-@pytest.mark.parametrize(
-    "kind", ["coherent", *(["cached", "moosefs", "glusterfs"] if LONG else [])]
-)
+@pytest.mark.parametrize("kind", kinds("coherent", "cached", "moosefs", "glusterfs", short=1))
 def test_a_host_that_lost_power_holding_lock_and_claim_lost_nothing_and_stops_nobody(
     kind: str, tmp_path: Path
 ) -> None:
@@ -87,7 +87,7 @@ def test_a_host_that_lost_power_holding_lock_and_claim_lost_nothing_and_stops_no
     )
 
 
-@pytest.mark.parametrize("kind", ["moosefs", "glusterfs"][: 2 if LONG else 1])
+@pytest.mark.parametrize("kind", kinds("moosefs", "glusterfs", short=1))
 def test_hosts_that_are_cut_off_or_frozen_lose_nothing_and_go_on_afterwards(
     kind: str, tmp_path: Path
 ) -> None:

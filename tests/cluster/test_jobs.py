@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from clusters import Cluster, cluster_on, only_long
+from clusters import Cluster, cluster_on, kinds, only_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ PAIRS = 16
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Cluster]:
-    with cluster_on("coherent", 2) as cluster:
+    with cluster_on(*kinds("coherent", short=1), 2) as cluster:
         yield cluster
 
 
@@ -29,8 +29,7 @@ def cluster(shared: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster
     """Give each test a store of its own."""
     shared.store_name = f"{request.node.name}.db"
     yield shared
-    shared.submit("scancel", "--user=root")
-    shared.slurm.wait_until_idle()
+    shared.cancel_all()
 
 
 def start(cluster: Cluster, *options: str, pairs: int = PAIRS) -> str:

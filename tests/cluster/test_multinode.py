@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import pytest
-from clusters import LONG, ROOT, cluster_on
+from clusters import LONG, ROOT, cluster_on, kinds, only_long
 
-EVERYWHERE = ["moosefs", "coherent", "cached", "glusterfs"]
 HOSTS = 8
 
 
-def multinode(kind: str, workers: int, records: int, contested: int) -> str:
+def assert_all_is_right(kind: str, workers: int, records: int, contested: int) -> None:
     with cluster_on(kind, HOSTS) as cluster:
-        said = cluster.submit(ROOT / "slurm/multinode.sh", workers, records, contested, timeout=900)
-    print(said)
-    return said
+        # Its status is 0 only if every check was made and is right.
+        said = cluster.submit(ROOT / "slurm/multinode.sh", workers, records, contested)
+    print(f"cluster: {kind}: multinode.sh {workers} {records} {contested}")
+    print("".join(f"cluster:   {line}\n" for line in said.splitlines()))
+    phases = ("unique", "contested", "cross-read", "overwrite", "killed", "claims")
+    on_hosts = "" if kind == "real" else f"{workers} workers on {HOSTS} hosts"
+    for phase in phases:
+        assert f"ok      {phase}: {on_hosts}" in said
+    assert "FAILED" not in said
 
 
-@pytest.mark.parametrize("kind", EVERYWHERE if LONG else EVERYWHERE[:3])
+@pytest.mark.parametrize("kind", kinds("moosefs", "coherent", "cached", "glusterfs", short=3))
 def test_eight_workers_on_eight_hosts_are_told_the_truth(kind: str) -> None:
-    size = (50, 20) if LONG else (10, 5)
-    said = multinode(kind, HOSTS, *size)
-    assert f"unique: {HOSTS} workers on {HOSTS} hosts" in said
-    assert "FAILED" not in said
+    assert_all_is_right(kind, HOSTS, *((50, 20) if LONG else (10, 5)))
 
 
-@pytest.mark.skipif(not LONG, reason="takes minutes: make cluster-test CLUSTER=long")
-@pytest.mark.parametrize("kind", EVERYWHERE[:3])
+@only_long
+@pytest.mark.parametrize("kind", kinds("moosefs", "coherent", "cached", short=1))
 def test_sixty_four_workers_on_eight_hosts_are_told_the_truth(kind: str) -> None:
-    said = multinode(kind, 64, 10, 5)
-    assert f"unique: 64 workers on {HOSTS} hosts" in said
-    assert "FAILED" not in said
+    assert_all_is_right(kind, 64, 10, 5)

@@ -1,4 +1,4 @@
-"""A real Slurm on such hosts: the controller on `login`, a daemon on every node."""
+"""A real Slurm: on hosts of this machine, or the one that is there."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PartitionName=tests Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 
 class Slurm:
-    """The daemons, and the commands of a user who is logged in on the first host."""
+    """The controller on `login`, a daemon on every node, and the commands of who is logged in."""
 
     def __init__(self, login: Host, nodes: list[Host], directory: Path) -> None:
         self.login, self.nodes, self.directory = login, nodes, directory
@@ -98,11 +98,37 @@ class Slurm:
         variables = {"SLURM_CONF": self.configuration, **variables}
         return self.login.run(*command, check=check, timeout=timeout, **variables)
 
-    def state(self, job: str) -> str:
-        """Return the state of a job, such as RUNNING."""
-        return self.run(
-            "squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T"
-        ).strip()
+
+class SlurmThatIsThere:
+    """The Slurm of the cluster that the tests run on."""
+
+    def run(
+        self, *command: object, check: bool = True, timeout: float = 3600.0, **variables: object
+    ) -> str:
+        """Run a command here."""
+        environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
+        finished = subprocess.run(
+            [*map(str, command)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
+        said = f"{command}: {finished.stdout}{finished.stderr}"
+        assert finished.returncode == 0 or not check, said
+        return finished.stdout
+
+
+def is_there() -> bool:
+    """Tell whether this is a node of a cluster, from which jobs can be submitted."""
+    if shutil.which("sinfo") is None:
+        return False
+    finished = subprocess.run(
+        ["sinfo", "--noheader"], capture_output=True, check=False, timeout=60, text=True
+    )
+    return finished.returncode == 0 and bool(finished.stdout.strip())
 
 
 def reason_to_skip() -> str:
