@@ -41,7 +41,7 @@ lint: $(VENV)/test ## rustfmt, clippy, ruff, mypy, stubtest, shellcheck: warning
 	$(VENV)/bin/ruff format --quiet --check .
 	$(VENV)/bin/mypy
 	$(PY) -m mypy.stubtest tirastore._core
-	git ls-files -z '*.sh' '.ci/*' | xargs -0 $(VENV)/bin/shellcheck
+	git ls-files -z '*.sh' '*.sbatch' '.ci/*' | xargs -0 $(VENV)/bin/shellcheck
 
 .PHONY: fmt
 fmt: $(VENV)/test ## Format Rust and Python
@@ -68,6 +68,19 @@ reliability: $(VENV)/test ## The long versions of the tests for crashes, stops, 
 	grep -oh 'reliability: .*' $(patsubst %,$(LOGS)/%.log,$(RELIABILITY) without_locks) | cut -d' ' -f2- > $(FIGURES); \
 	echo "all of it: $$((SECONDS - began)) s on $$(nproc) cores" >> $(FIGURES)
 	cat $(FIGURES)
+
+# As root the packages are installed that are missing; what cannot be had is skipped, with the reason.
+CLUSTER := short
+CLUSTER_PACKAGES := slurm-wlm munge moosefs-master moosefs-chunkserver moosefs-client moosefs-cli iproute2 \
+    $(if $(filter long,$(CLUSTER)),glusterfs-server glusterfs-client)
+
+.PHONY: cluster-test
+cluster-test: $(VENV)/test ## Fleets on hosts made of namespaces, with Slurm and file systems (CLUSTER=long: all of it)
+	if [[ $$(id -u) = 0 ]] && command -v apt-get >/dev/null && ! dpkg --status $(CLUSTER_PACKAGES) >/dev/null 2>&1; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
+	        $(CLUSTER_PACKAGES) >/dev/null \
+	        || echo "not all packages could be installed"; fi
+	CLUSTER=$(CLUSTER) $(PY) -m pytest -q tests/cluster
 
 .PHONY: bench
 bench: $(VENV)/bench ## Normal forms beside plain SHA-256; whole processes beside the peers, into docs/performance.md

@@ -47,15 +47,16 @@ def entry(number: int, times: list[float] | None = None) -> dict[str, Any]:
         (
             TiraStore,
             {
-                "db_path": NO_DEFAULT,
-                "source_project": "",
+                # None: the environment's, or the original's (test_environment_variables.py).
+                "db_path": None,
+                "source_project": None,
                 "cpu_model": None,
                 "slurm_cpus": None,
                 "allow_cpu_mismatch": False,
                 "stale_lock_timeout": 600.0,
             },
             {
-                "lock_timeout": 600.0,
+                "lock_timeout": None,
                 "lock": "auto",
                 "read_only": False,
                 "share": None,

@@ -123,8 +123,10 @@ def test_a_damaged_run_is_left_out_with_a_warning(store: TiraStore) -> None:
     store.close()
     with contextlib.closing(sqlite3.connect(store.db_path)) as connection, connection:
         connection.execute("UPDATE runs SET result_json = 'torn'")
-    with open_store(store.db_path) as damaged, pytest.warns(CorruptRecordWarning, match="1 dam"):
-        assert times(damaged) == [([2.0], True)]
+    with open_store(store.db_path) as damaged:
+        with pytest.warns(CorruptRecordWarning, match="1 damaged"):
+            listed = times(damaged)
+        assert listed == [([2.0], True)]
         (finding,) = damaged.verify().findings
         assert (finding.kind, finding.key) == ("run", damaged.keys()[0])
         assert "cannot be decoded" in finding.cause

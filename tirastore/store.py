@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from tirastore import _core
+from tirastore import _core, _defaults
 from tirastore._search import Searched
 from tirastore.buffer import WriteBuffer
 from tirastore.errors import CorruptRecordWarning, CpuMismatchWarning
@@ -43,10 +43,11 @@ class TiraStore(Historical, Searched, Maintained, Measured, Memoizing):
 
     Parameters
     ----------
-    db_path : str or Path
+    db_path : str or Path, optional
         The database file; ``~`` is the home directory. Created if missing, with its directory.
-    source_project : str
-        Project that is written to every record.
+        Default: ``TIRASTORE_DB``, without which it must be given.
+    source_project : str, optional
+        Project that is written to every record. Default: ``TIRASTORE_PROJECT``, or ``""``.
     cpu_model : str, optional
         CPU model to create the store for or to pass for; default: this machine's.
     slurm_cpus : str, optional
@@ -55,8 +56,9 @@ class TiraStore(Historical, Searched, Maintained, Measured, Memoizing):
         Allow writes although the store belongs to another kind of node.
     stale_lock_timeout : float
         Seconds: a lock that was watched unchanged for this long is broken.
-    lock_timeout : float
-        Seconds to wait for the lock before :class:`~tirastore.errors.LockTimeoutError`.
+    lock_timeout : float, optional
+        Seconds to wait for the lock before :class:`~tirastore.errors.LockTimeoutError`. Default:
+        ``TIRASTORE_LOCK_TIMEOUT``, or 600.
     lock : {"auto", "token", "hardlink"}
         Lock protocol. ``"auto"`` takes what is on disk, and ``"token"`` for a new store, which is
         then *sealed*: no client of the original TiraStore can enter it. ``"hardlink"`` makes a
@@ -71,9 +73,10 @@ class TiraStore(Historical, Searched, Maintained, Measured, Memoizing):
         unless it is a home or another user's; ``False``: nobody (0600, 0700).
     dialects : sequence of str
         Dialects of schedules that may be recorded, see :func:`~tirastore.schedule_dialect`.
-    memory_cache_mb : float
+    memory_cache_mb : float, optional
         Megabytes of memory for records that were looked up, in this process; 0 = none. It is never
-        stale: what others overwrite or delete is seen by the next lookup.
+        stale: what others overwrite or delete is seen by the next lookup. Default:
+        ``TIRASTORE_MEMORY_CACHE_MB``, or 64.
 
     environment : dict, optional
         What the times depend on that the machine does not tell: ``compiler``, ``tiramisu`` (its
@@ -87,6 +90,9 @@ class TiraStore(Historical, Searched, Maintained, Measured, Memoizing):
         Nobody let go of the lock.
     StoreNotFoundError
         With `read_only`: there is no store.
+    ValueError
+        An environment variable that is needed holds no number, or no `db_path` is given and
+        ``TIRASTORE_DB`` is not set; the text names the variable.
 
     Warns
     -----
@@ -112,21 +118,29 @@ class TiraStore(Historical, Searched, Maintained, Measured, Memoizing):
 
     def __init__(
         self,
-        db_path: str | Path,
-        source_project: str = "",
+        db_path: str | Path | None = None,
+        source_project: str | None = None,
         cpu_model: str | None = None,
         slurm_cpus: str | None = None,
         allow_cpu_mismatch: bool = False,
         stale_lock_timeout: float = 600.0,
         *,
-        lock_timeout: float = 600.0,
+        lock_timeout: float | None = None,
         lock: Literal["auto", "token", "hardlink"] = "auto",
         read_only: bool = False,
         share: bool | None = None,
         dialects: Iterable[str] = ("tiralib",),
-        memory_cache_mb: float = 64.0,
+        memory_cache_mb: float | None = None,
         environment: dict[str, Any] | None = None,
     ) -> None:
+        if db_path is None:
+            db_path = _defaults.db_path()
+        if source_project is None:
+            source_project = _defaults.source_project()
+        if lock_timeout is None:
+            lock_timeout = _defaults.lock_timeout()
+        if memory_cache_mb is None:
+            memory_cache_mb = _defaults.memory_cache_mb()
         if isinstance(dialects, str):
             raise TypeError(f"dialects must be a sequence of names, got the string {dialects!r}")
         arguments: dict[str, Any] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from tirastore.cli.shared import PATH, Command
+from tirastore.cli.shared import PATH, STORE, Command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "problem": "bold red"}
         "srun -N2 -n2 tirastore doctor measurements.db",
     ),
 )
-@click.argument("path", type=PATH)
+@STORE
 @click.argument("path2", type=PATH, required=False)
 def doctor(path: Path, path2: Path | None) -> None:
     """Check whether a store can be kept at PATH, a store or a directory.

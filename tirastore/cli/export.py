@@ -6,7 +6,7 @@ from typing import Literal
 import click
 
 from tirastore import TiraStore
-from tirastore.cli.shared import PATH, Command
+from tirastore.cli.shared import PATH, STORE, Command
 
 
 @click.command(cls=Command, examples=("tirastore export measurements.db measurements.jsonl",))
@@ -31,7 +31,7 @@ def export(path: Path, out: Path, fmt: Literal["json", "jsonl"] | None) -> None:
         "tirastore backup measurements.db copy.db --verify",
     ),
 )
-@click.argument("path", type=PATH)
+@STORE
 @click.argument("out", type=PATH, required=False)
 @click.option("--verify", is_flag=True, help="Write no copy that has damage, see tirastore verify.")
 def backup(path: Path, out: Path | None, *, verify: bool) -> None:

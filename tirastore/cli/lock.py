@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tirastore.cli.shared import PATH, Command, print_pairs
+from tirastore.cli.shared import STORE, Command, print_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         "tirastore lock measurements.db --repair",
     ),
 )
-@click.argument("path", type=PATH)
+@STORE
 @click.option("--break", "by_force", is_flag=True, help="Take the lock from whoever holds it.")
 @click.option(
     "--repair",
@@ -84,7 +84,7 @@ def _rows(info: LockInfo) -> Iterator[tuple[str, object]]:
     short_help="Keep clients of the original TiraStore out of a store.",
     examples=("tirastore seal measurements.db",),
 )
-@click.argument("path", type=PATH)
+@STORE
 def seal(path: Path) -> None:
     """Seal the store PATH: from here on no client of the original TiraStore can enter it.
 
@@ -102,7 +102,7 @@ def seal(path: Path) -> None:
     short_help="Open a sealed store to clients of the original TiraStore.",
     examples=("tirastore unseal measurements.db --yes",),
 )
-@click.argument("path", type=PATH)
+@STORE
 @click.option("--yes", is_flag=True, help="Do not ask: all clients are stopped.")
 def unseal(path: Path, *, yes: bool) -> None:
     """Open the sealed store PATH to clients of the original TiraStore.

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from tirastore import TiraStore
-from tirastore.cli.shared import PATH, Command, print_pairs
+from tirastore.cli.shared import PATH, STORE, Command, print_pairs
 
 
 @click.command(cls=Command, examples=("tirastore stats measurements.db",))
-@click.argument("path", type=PATH)
+@STORE
 def stats(path: Path) -> None:
     """Count what the store PATH holds."""
     with TiraStore(path, read_only=True) as store:

@@ -6,8 +6,12 @@ from typing import Any
 
 import click
 
+from tirastore import _defaults
+
 INTERRUPTED = 130
 PATH = click.Path(path_type=Path)
+#: The store, where it is the only argument that must be given.
+STORE = click.argument("path", type=PATH, envvar=_defaults.DB)
 
 
 class Command(click.Command):

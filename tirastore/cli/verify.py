@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from tirastore import TiraStore, VerifyReport
-from tirastore.cli.shared import PATH, Command, printable
+from tirastore.cli.shared import STORE, Command, printable
 
 #: Columns where nobody looks at a terminal: a key and most causes fit in one line.
 _WIDE = 200
@@ -16,7 +16,7 @@ _WIDE = 200
     short_help="Look for damage in a store.",
     examples=("tirastore verify measurements.db",),
 )
-@click.argument("path", type=PATH)
+@STORE
 def verify(path: Path) -> None:
     """Look for damage in the store PATH.
 

@@ -1,0 +1,181 @@
+"""A worker: claims schedules that nobody has measured, measures them and records what came out.
+
+Run by `worker.sbatch`, any number at a time, on one store. Each ends when everything is recorded.
+What is explored here are the programs of `tirastore demo`; put your own search in their place.
+
+SIGTERM ends it within moments: what it was measuring is given back for others, what it has
+measured is in the store. The status is then 75: there is more to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from tirastore import ClaimLostError, TiraStore, make_key, make_program_hash
+from tirastore.measure import PROGRAMS, Measurer
+from tirastore.measure.errors import MeasurementError
+from tirastore.measure.exploration import pairs_to_explore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tirastore import Claim
+    from tirastore.measure.program import Program
+
+MORE_TO_DO = 75  # EX_TEMPFAIL of sysexits.h
+POLL_S = 1.0
+REPORT_S = 60.0
+
+
+class Ended(BaseException):
+    """SIGTERM arrived."""
+
+
+class Ending:
+    """Ends a measurement at once when SIGTERM arrives, and what must not be cut short after it."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._may_interrupt = False
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+        if self._may_interrupt:
+            self._may_interrupt = False
+            raise Ended
+
+    @contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """Let SIGTERM raise `Ended` within this block; raise it now if it was there before."""
+        self._may_interrupt = True
+        try:
+            if self.asked:
+                raise Ended
+            yield
+        finally:
+            self._may_interrupt = False
+
+
+class Worker:
+    """Explores until all is known, or until it is asked to end."""
+
+    def __init__(self, store: TiraStore, options: argparse.Namespace) -> None:
+        self.store, self.options = store, options
+        #: What is not known to be recorded, by key.
+        self.left: dict[str, tuple[str, str, str]] = {}
+        self.programs: dict[str, Program] = {}
+        for name, schedule in pairs_to_explore(options.pairs, options.seed):
+            source = PROGRAMS[name].cpp_code
+            key = make_key(make_program_hash(source), schedule)
+            self.left[key] = (name, source, schedule)
+            self.programs[key] = PROGRAMS[name]
+        self.pairs = len(self.left)
+        self.counts: Counter[str] = Counter()
+        self.ending = Ending()
+        self.reported = time.monotonic()
+
+    def run(self) -> int:
+        """Return the status of the process."""
+        candidates = self.left.values()
+        try:
+            with Measurer() as measurer:
+                while self.left:
+                    claims = self.store.claim_many(
+                        candidates, limit=self.options.batch, lease=self.options.lease
+                    )
+                    self.measure(measurer, claims)
+                    if not claims and self.look_around():
+                        # Others measure what is left; if one of them dies, it is ours.
+                        with self.ending.interrupts():
+                            time.sleep(POLL_S)
+        except Ended:
+            self.report("asked to end")
+            return MORE_TO_DO
+        self.report("done")
+        return 0
+
+    def look_around(self) -> bool:
+        """Forget what others have recorded, or found to fail; tell whether anything is left."""
+        known = self.store.contains_many(self.left.values())
+        failed = {claim.key for claim in self.store.claims() if claim.state == "failed"}
+        for key, is_known in zip(list(self.left), known, strict=True):
+            if is_known or key in failed:
+                del self.left[key]
+        return bool(self.left)
+
+    def measure(self, measurer: Measurer, claims: list[Claim]) -> None:
+        """Measure what was claimed, one after the other; give back what is left at an end."""
+        try:
+            for position, claim in enumerate(claims):
+                try:
+                    for ours in claims[position:]:
+                        ours.renew()
+                    self.measure_one(measurer, claim)
+                except ClaimLostError:
+                    # We were stopped for longer than the lease, and somebody else has it now.
+                    self.counts["lost"] += 1
+                if time.monotonic() - self.reported > REPORT_S:
+                    self.report("exploring")
+        finally:
+            for claim in claims:
+                # Nothing happens to those that have ended.
+                with suppress(ClaimLostError):
+                    claim.release()
+
+    def measure_one(self, measurer: Measurer, claim: Claim) -> None:
+        """Measure one, and record it."""
+        try:
+            with self.ending.interrupts():
+                outcome = measurer.measure(self.programs[claim.key], claim.schedule)
+        except MeasurementError as error:
+            claim.fail(str(error))
+            self.counts["failed"] += 1
+        else:
+            claim.complete(outcome.is_legal, outcome.execution_times)
+            self.counts["measured"] += 1
+            if self.options.verbose:
+                print(f"measured {claim.program_name} {claim.schedule}", flush=True)
+        del self.left[claim.key]
+
+    def report(self, what: str) -> None:
+        """Print a line about how far it is."""
+        self.reported = time.monotonic()
+        counts = ", ".join(f"{self.counts[kind]} {kind}" for kind in ("measured", "failed", "lost"))
+        left = f"{len(self.left)} of {self.pairs} left"
+        print(
+            f"{time.strftime('%H:%M:%S')} {socket.gethostname()}: {what}; {counts}; {left}",
+            flush=True,
+        )
+
+
+def main() -> int:
+    """Be a worker."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pairs", type=int, default=280, help="how many schedules in all")
+    parser.add_argument("--seed", type=int, default=0, help="which ones")
+    parser.add_argument("--batch", type=int, default=4, help="how many to claim at a time")
+    parser.add_argument(
+        "--lease",
+        type=float,
+        default=600.0,
+        help="seconds after which a silent worker's claims are free: longer than any measurement",
+    )
+    parser.add_argument("--verbose", action="store_true", help="print a line for each measurement")
+    options = parser.parse_args()
+    # TIRASTORE_DB names the store.
+    with TiraStore() as store:
+        if not store.writes_allowed:
+            raise SystemExit(f"{store.db_path} belongs to another kind of node")
+        return Worker(store, options).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Jobs that end in every way Slurm knows: no result is lost, and no claim outlives its job."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from clusters import Cluster, cluster_on, kinds, only_long
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LEASE = 12.0
+# Slurm's own KillWait, and the polls of all that is asked.
+MARGIN = 15.0
+PAIRS = 16
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Cluster]:
+    with cluster_on(*kinds("coherent", short=1), 2) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Give each test a store of its own."""
+    shared.store_name = f"{request.node.name}.db"
+    yield shared
+    shared.cancel_all()
+
+
+def start(cluster: Cluster, *options: str, pairs: int = PAIRS) -> str:
+    """Start one worker; return its job once it has measured something."""
+    arguments = ("--pairs", pairs, "--lease", LEASE, "--batch", 4)
+    job = cluster.start_workers(*arguments, options=["--array=0", *options])
+    cluster.wait_for_line(job, "measured", 120.0)
+    return job
+
+
+def claimed(cluster: Cluster) -> int:
+    return cluster.ask("sum(claim.state == 'claimed' for claim in store.claims())")
+
+
+STORED = """
+[f"measured {row['program_name']} {row['schedule']}" for row in map(store.get, store.keys())]
+"""
+
+
+def assert_nothing_is_lost(cluster: Cluster, job: str) -> None:
+    """Look for everything that a worker said it had measured; no pair is measured twice."""
+    told = Counter(line.strip() for line in cluster.lines(job, "measured"))
+    assert told
+    assert not told - Counter(line.strip() for line in cluster.ask(STORED.strip()))
+
+
+def finish(cluster: Cluster) -> float:
+    """Let another worker finish the work; return how long it took to be done."""
+    began = time.monotonic()
+    other = cluster.start_workers("--pairs", PAIRS, "--lease", LEASE, options=["--array=0"])
+    cluster.wait_for(other, "", LEASE + MARGIN + 120.0)
+    assert cluster.ask("len(store)") == PAIRS
+    assert claimed(cluster) == 0
+    return time.monotonic() - began
+
+
+def test_a_cancelled_job_gives_its_claims_back(cluster: Cluster) -> None:
+    job = start(cluster)
+    cluster.submit("scancel", job)
+    cluster.wait_for(job, "", 30.0)
+    assert claimed(cluster) == 0
+    assert cluster.lines(job, "measured")
+    assert "asked to end" in cluster.output(job)
+    assert_nothing_is_lost(cluster, job)
+    finish(cluster)
+
+
+def test_a_job_that_is_told_that_its_time_is_over_is_queued_again_and_goes_on(
+    cluster: Cluster,
+) -> None:
+    job = start(cluster)
+    cluster.submit("scancel", "--batch", "--signal=USR1", job)
+    cluster.wait_for_line(job, "asked to end", 30.0)
+    # Slurm waits two minutes before it starts a job again; its claims are free at once.
+    cluster.wait_for(job, "PENDING")
+    assert claimed(cluster) == 0
+    cluster.submit("scontrol", "update", f"JobId={job}_0", "StartTime=now")
+    cluster.wait_for(job, "", 240.0)
+    assert "done" in cluster.output(job)
+    assert cluster.ask("len(store)") == PAIRS
+    assert_nothing_is_lost(cluster, job)
+
+
+def test_claims_of_a_job_that_was_killed_are_free_after_one_lease(cluster: Cluster) -> None:
+    job = start(cluster)
+    cluster.submit("scancel", "--full", "--signal=KILL", job)
+    cluster.wait_for(job, "", 30.0)
+    took = finish(cluster)
+    assert_nothing_is_lost(cluster, job)
+    print(
+        f"cluster: what a killed job had claimed was measured {took:.1f} s later, lease {LEASE} s"
+    )
+
+
+def test_a_suspended_job_loses_its_claims_to_others_and_ends_well_when_resumed(
+    cluster: Cluster,
+) -> None:
+    job = start(cluster)
+    cluster.submit("scontrol", "suspend", f"{job}_0")
+    cluster.wait_for(job, "SUSPENDED")
+    finish(cluster)
+    cluster.submit("scontrol", "resume", f"{job}_0")
+    cluster.wait_for(job, "", 60.0)
+    assert "done" in cluster.output(job)
+    assert cluster.ask("len(store)") == PAIRS
+    assert_nothing_is_lost(cluster, job)
+
+
+@only_long
+def test_a_job_whose_time_limit_comes_near_is_queued_again(cluster: Cluster) -> None:
+    # Slurm looks at time limits every half minute: a minute is its shortest, 55 s before it is now.
+    job = start(cluster, "--time=1", "--signal=B:USR1@55", pairs=400)
+    cluster.wait_for_line(job, "asked to end", 120.0)
+    assert claimed(cluster) == 0
+    cluster.wait_for(job, "PENDING")
+    assert_nothing_is_lost(cluster, job)

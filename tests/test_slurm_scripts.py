@@ -1,0 +1,176 @@
+"""The scripts for Slurm, where there is no Slurm; with one: tests/cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tirastore import TiraStore
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = ROOT / "slurm"
+SIZE = ("4", "6", "3")
+
+
+def environment(directory: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "TIRASTORE_PYTHON": sys.executable,
+        "TIRASTORE_HOME": str(ROOT),
+        "TIRASTORE_TEST_DIR": str(directory),
+        "TIRASTORE_TEST_LOCALLY": "yes",
+        "TIRASTORE_DB": str(directory / "store.db"),
+    }
+
+
+def test_multinode_makes_every_check_and_removes_its_store(tmp_path: Path) -> None:
+    finished = subprocess.run(
+        [SCRIPTS / "multinode.sh", *SIZE],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    checked = re.findall(r"^ok +([a-z-]+): ", finished.stdout, re.MULTILINE)
+    phases = ["unique", "contested", "cross-read", "overwrite", "killed", "claims", "store"]
+    assert list(dict.fromkeys(checked)) == phases
+    assert "FAILED" not in finished.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Run the first two phases; return where, and what its workers said."""
+    directory = tmp_path_factory.mktemp("multinode")
+    lines = []
+    for phase in ("unique", "contested"):
+        command = [sys.executable, SCRIPTS / "multinode_worker.py", phase, directory, *SIZE]
+        workers = [
+            subprocess.Popen(
+                command,
+                env={**environment(directory), "SLURM_PROCID": str(rank)},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(int(SIZE[0]))
+        ]
+        lines += [worker.communicate(timeout=60)[0] for worker in workers]
+    return directory, lines
+
+
+def verdicts(directory: Path, lines: list[str], phase: str) -> list[bool]:
+    """Return what the verifier says about a phase; the whole must fail if it does."""
+    finished = subprocess.run(
+        [sys.executable, SCRIPTS / "multinode_verifier.py", directory, *SIZE, "1"],
+        input="".join(lines),
+        env=environment(directory),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 1, "four phases did not run"
+    found = re.findall(rf"^(ok|FAILED) +{phase}: ", finished.stdout, re.MULTILINE)
+    assert found, finished.stdout + finished.stderr
+    return [verdict == "ok" for verdict in found]
+
+
+def changed(lines: list[str], phase: str, name: str, value: object) -> list[str]:
+    answers = [json.loads(line) for line in lines]
+    (first, *_) = [answer for answer in answers if answer["phase"] == phase]
+    first[name] = value
+    return [f"{json.dumps(answer)}\n" for answer in answers]
+
+
+def test_the_verifier_passes_what_is_right(said: tuple[Path, list[str]]) -> None:
+    assert all(verdicts(*said, "unique"))
+    assert all(verdicts(*said, "contested"))
+
+
+def test_a_check_that_cannot_be_made_has_failed(said: tuple[Path, list[str]]) -> None:
+    directory, lines = said
+    assert verdicts(directory, lines, "claims") == [False], "nobody ran this phase"
+    assert verdicts(directory, lines[1:], "unique") == [False], "one worker said nothing"
+    incomplete = changed(lines, "contested", "won", None)
+    assert not all(verdicts(directory, incomplete, "contested"))
+
+
+@pytest.mark.parametrize(
+    ("phase", "name", "value"),
+    [
+        ("unique", "recorded", 5),
+        ("unique", "host", "elsewhere"),
+        ("contested", "won", [0, 1, 2, 0]),
+        ("contested", "won", [7]),
+    ],
+)
+def test_what_is_not_true_has_failed(
+    said: tuple[Path, list[str]], phase: str, name: str, value: object
+) -> None:
+    directory, lines = said
+    assert not all(verdicts(directory, changed(lines, phase, name, value), phase))
+
+
+def test_a_lost_record_has_failed(said: tuple[Path, list[str]], tmp_path: Path) -> None:
+    directory, lines = said
+    machine = {"cpu_model": "any", "slurm_cpus": "1"}
+    with TiraStore(directory / "multinode.db", **machine) as store:
+        store.backup(tmp_path / "multinode.db")
+    with TiraStore(tmp_path / "multinode.db", **machine) as copy:
+        copy.delete(copy.keys()[0])
+    assert not all(verdicts(tmp_path, lines, "unique"))
+
+
+def test_sigterm_ends_a_worker_which_loses_nothing_and_gives_its_claims_back(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("islpy")
+    worker = subprocess.Popen(
+        [sys.executable, SCRIPTS / "explore.py", "--pairs", "200", "--verbose"],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stdout is not None
+    first = worker.stdout.readline()
+    assert first.startswith("measured ")
+    worker.send_signal(signal.SIGTERM)
+    rest, _ = worker.communicate(timeout=30)
+    assert worker.returncode == 75
+    assert "asked to end; " in rest
+    with TiraStore(tmp_path / "store.db") as store:
+        assert store.count() == 1 + len(re.findall(r"^measured ", rest, re.MULTILINE))
+        assert store.claims() == []
+
+
+def test_a_worker_ends_when_all_is_known(tmp_path: Path) -> None:
+    pytest.importorskip("islpy")
+    command = [sys.executable, SCRIPTS / "explore.py", "--pairs", "7", "--verbose"]
+    for measured in (7, 0):
+        finished = subprocess.run(
+            command, env=environment(tmp_path), capture_output=True, text=True, check=True
+        )
+        assert finished.stdout.count("measured ") == measured
+        assert "done; " in finished.stdout
+
+
+def test_the_readme_names_every_script_and_setting() -> None:
+    readme = (SCRIPTS / "README.md").read_text(encoding="utf-8")
+    scripts = {path.name for path in SCRIPTS.iterdir()} - {"README.md", "__pycache__"}
+    parts = {"multinode_worker.py", "multinode_verifier.py"}
+    for name in scripts - parts:
+        assert f"`{name}" in readme
+    used = set()
+    for path in (*SCRIPTS.glob("*.sh"), *SCRIPTS.glob("*.sbatch")):
+        used |= set(re.findall(r"TIRASTORE_[A-Z_]+|SLURM_PARTITION", path.read_text("utf-8")))
+    assert len(used) > 5
+    assert {name for name in used if f"`{name}`" not in readme} == set()
