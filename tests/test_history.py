@@ -124,12 +124,22 @@ def test_a_damaged_run_is_left_out_with_a_warning(store: TiraStore) -> None:
     with contextlib.closing(sqlite3.connect(store.db_path)) as connection, connection:
         connection.execute("UPDATE runs SET result_json = 'torn'")
     with open_store(store.db_path) as damaged:
-        with pytest.warns(CorruptRecordWarning, match="1 damaged"):
-            listed = times(damaged)
-        assert listed == [([2.0], True)]
+        with pytest.warns(CorruptRecordWarning, match="1 damaged runs were left out"):
+            assert times(damaged) == [([2.0], True)]
         (finding,) = damaged.verify().findings
         assert (finding.kind, finding.key) == ("run", damaged.keys()[0])
         assert "cannot be decoded" in finding.cause
+
+
+def test_damage_that_is_measured_again_is_no_history(store: TiraStore) -> None:
+    store.record("p", SOURCE, S, True, [1.0])
+    store.close()
+    with contextlib.closing(sqlite3.connect(store.db_path)) as connection, connection:
+        connection.execute("UPDATE records SET result_json = 'torn'")
+    with open_store(store.db_path) as damaged:
+        damaged.record("p", SOURCE, S, True, [2.0], overwrite=True)
+        assert times(damaged) == [([2.0], True)]
+        assert damaged.verify().ok
 
 
 APPEND = """
