@@ -6,7 +6,6 @@ import random
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from benches.peers.rows import schedule
 from tirastore import Measurement, TiraStore
 
 if TYPE_CHECKING:
@@ -39,9 +38,29 @@ def _measurements(records: int, seed: int) -> Iterator[Measurement]:
             name = f"function{program:05}"
             source = f"void generate_{name}() {{ int i = {program}; }}".ljust(SOURCE_BYTES, ";")
             initial = chance.lognormvariate(1.0, 1.5)
-        text = schedule(number) if of_program else ""
+            texts = _schedules(chance)
+        text = texts[of_program]
         is_legal = of_program == 0 or chance.random() > ILLEGAL
         best = initial / chance.lognormvariate(0.5, 1.0) if of_program else initial
         runs = chance.randint(1, 30) if is_legal else 0
         times = [best * (1.0 + 0.5 * chance.random()) for _ in range(runs)]
         yield Measurement(name, source, text, is_legal, times or None)
+
+
+def _schedules(chance: random.Random) -> list[str]:
+    """Return different schedules, first the one that does nothing: 40 to 300 characters each."""
+    found = dict.fromkeys([""])
+    while len(found) < SCHEDULES:
+        parts = [_transformation(chance) for _ in range(chance.randint(1, 5))]
+        found["|".join(parts)] = None
+    return list(found)
+
+
+def _transformation(chance: random.Random) -> str:
+    form = chance.choice(
+        ("P(L{0}", "R(L{0}", "I(L{0},L{1}", "U(L-1,{2}", "S(L{0},L{1},1,-1", "T2(L{0},L{1},{2},{3}")
+    )
+    outer = chance.randint(0, 2)
+    factors = (chance.choice((4, 8, 16, 32, 64, 128)) for _ in range(2))
+    comps = ", ".join(f"'comp{number:02}'" for number in range(chance.randint(1, 3)))
+    return f"{form.format(outer, outer + 1, *factors)},comps=[{comps}])"

@@ -98,7 +98,7 @@ impl Column {
             (Self::Times(column), _) => column.append(false),
             (Self::Kinds(column), Value::Kinds(kinds)) => {
                 for kind in kinds {
-                    column.values().append_value(kind);
+                    column.values().append_value(kind.name());
                 }
                 column.append(true);
             }

@@ -16,7 +16,8 @@ use super::schema::internal;
 pub(super) struct Dictionary {
     slots: HashMap<String, i32>,
     /// Rows that follow each other mostly have the same text.
-    last: Option<(String, i32)>,
+    last: String,
+    last_slot: Option<i32>,
     keys: Int32Builder,
     texts: StringBuilder,
 }
@@ -24,10 +25,8 @@ pub(super) struct Dictionary {
 impl Dictionary {
     pub(super) fn push(&mut self, text: Option<&str>) {
         let Some(text) = text else { return self.keys.append_null() };
-        if let Some((last, slot)) = &self.last
-            && last == text
-        {
-            return self.keys.append_value(*slot);
+        if let Some(slot) = self.last_slot.filter(|_| self.last == text) {
+            return self.keys.append_value(slot);
         }
         let next = i32::try_from(self.slots.len()).unwrap_or(i32::MAX);
         let slot = if let Some(&slot) = self.slots.get(text) {
@@ -37,7 +36,9 @@ impl Dictionary {
             self.slots.insert(text.to_owned(), next);
             next
         };
-        self.last = Some((text.to_owned(), slot));
+        self.last.clear();
+        self.last.push_str(text);
+        self.last_slot = Some(slot);
         self.keys.append_value(slot);
     }
 

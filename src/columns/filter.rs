@@ -5,12 +5,14 @@
 
 use std::cmp::Ordering;
 use std::mem;
+use std::rc::Rc;
 
 use super::field::{Field, Kind};
 use super::glob;
 use super::value::Value;
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::identity::schedule::Transformation;
 
 /// What a caller compares a field with.
 #[derive(Debug, Clone, PartialEq)]
@@ -203,21 +205,20 @@ impl Test {
     }
 
     /// Of a list, `in` asks whether one of its items is among the constants, `==` whether it is the same list.
-    fn passes_kinds(&self, kinds: &[&str], operator: Operator) -> bool {
-        let among = || kinds.iter().any(|kind| self.is_listed(Value::Text(kind)));
+    fn passes_kinds(&self, kinds: &[Rc<Transformation>], operator: Operator) -> bool {
+        let among = || kinds.iter().any(|kind| self.is_listed(Value::Text(kind.name())));
         let same = || {
             kinds.len() == self.constants.len()
-                && kinds
-                    .iter()
-                    .zip(&self.constants)
-                    .all(|(kind, constant)| compare(Value::Text(kind), constant) == Some(Ordering::Equal))
+                && kinds.iter().zip(&self.constants).all(|(kind, constant)| {
+                    compare(Value::Text(kind.name()), constant) == Some(Ordering::Equal)
+                })
         };
         match operator {
             Operator::Equal => same(),
             Operator::NotEqual => !same(),
             Operator::In => among(),
             Operator::NotIn => !among(),
-            Operator::Match => kinds.iter().any(|kind| self.matches(kind)),
+            Operator::Match => kinds.iter().any(|kind| self.matches(kind.name())),
             _ => false,
         }
     }
@@ -351,6 +352,7 @@ impl Filter {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tokens::Tokens;
     use super::*;
 
     fn text(text: &str) -> Constant {
@@ -393,7 +395,9 @@ mod tests {
 
     #[test]
     fn lists_of_transformations_are_compared_as_a_whole_or_by_their_items() {
-        let kinds = Value::Kinds(&["I", "T2", "P"]);
+        let text = "I(L0,L1,comps=[c])|T2(L0,L1,4,4,comps=[c])|P(L0,comps=[c])";
+        let transformations = Tokens::default().of(text).expect("a schedule");
+        let kinds = Value::Kinds(&transformations);
         assert!(passes("transformations", "==", &texts(&["I", "T2", "P"]), kinds));
         assert!(passes("transformations", "!=", &texts(&["P", "T2", "I"]), kinds));
         assert!(passes("transformations", "in", &texts(&["U", "P"]), kinds));

@@ -18,6 +18,7 @@ mod record;
 mod schema;
 mod search;
 mod sort;
+mod tokens;
 mod value;
 mod walk;
 

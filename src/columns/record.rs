@@ -1,12 +1,14 @@
 //! One record, decoded as far as somebody asks.
 
 use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
 
 use super::decode::Decoded;
 use super::derive;
 use super::field::Field;
+use super::tokens::Tokens;
 use super::value::Value;
-use crate::identity::schedule::{self, Transformation};
+use crate::identity::schedule::Transformation;
 use crate::storage::columns::Stored;
 
 /// What records of one program have in common.
@@ -32,14 +34,9 @@ pub(super) struct Record<'a> {
     /// Microseconds since 1970.
     pub(super) created: i64,
     pub(super) updated: i64,
-    pub(super) parsed: OnceCell<Option<Parsed>>,
+    pub(super) transformations: OnceCell<Option<Vec<Rc<Transformation>>>>,
+    pub(super) tokens: &'a RefCell<Tokens>,
     pub(super) scratch: &'a RefCell<Vec<f64>>,
-}
-
-/// A schedule as its grammar understands it.
-pub(super) struct Parsed {
-    transformations: Vec<Transformation>,
-    kinds: Vec<&'static str>,
 }
 
 impl Record<'_> {
@@ -59,13 +56,11 @@ impl Record<'_> {
             Field::MeanTime => Value::number(derive::mean(self.times)),
             Field::StdTime => Value::number(derive::std(self.times)),
             Field::Speedup => Value::number(derive::speedup(self.program.initial, self.times)),
-            Field::Transformations => self.parsed().map_or(Value::Null, |parsed| Value::Kinds(&parsed.kinds)),
+            Field::Transformations => self.transformations().map_or(Value::Null, Value::Kinds),
             Field::TransformationCount => {
-                self.parsed().map_or(Value::Null, |parsed| count(parsed.kinds.len()))
+                self.transformations().map_or(Value::Null, |list| count(list.len()))
             }
-            Field::Features => {
-                self.parsed().map_or(Value::Null, |parsed| Value::Features(&parsed.transformations))
-            }
+            Field::Features => self.transformations().map_or(Value::Null, Value::Features),
             Field::Environment => Value::text(self.environment),
             Field::Hostname => Value::Text(self.stored.hostname),
             Field::Username => Value::Text(self.stored.username),
@@ -87,13 +82,9 @@ impl Record<'_> {
     }
 
     /// `None` for schedules of other notations, which are not parsed.
-    fn parsed(&self) -> Option<&Parsed> {
-        let parse = || {
-            let transformations = schedule::parse(self.stored.schedule).ok()?.transformations;
-            let kinds = transformations.iter().map(Transformation::name).collect();
-            Some(Parsed { transformations, kinds })
-        };
-        self.parsed.get_or_init(parse).as_ref()
+    fn transformations(&self) -> Option<&[Rc<Transformation>]> {
+        let parse = || self.tokens.borrow_mut().of(self.stored.schedule);
+        self.transformations.get_or_init(parse).as_deref()
     }
 }
 

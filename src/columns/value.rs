@@ -1,5 +1,7 @@
 //! The value of a field in one record.
 
+use std::rc::Rc;
+
 use crate::identity::schedule::Transformation;
 
 /// What a record has in a field: tested by filters, pushed into columns.
@@ -14,8 +16,9 @@ pub(super) enum Value<'a> {
     /// Microseconds since 1970, UTC.
     Instant(i64),
     Times(&'a [f64]),
-    Kinds(&'a [&'static str]),
-    Features(&'a [Transformation]),
+    /// Of these, the names.
+    Kinds(&'a [Rc<Transformation>]),
+    Features(&'a [Rc<Transformation>]),
 }
 
 impl Value<'_> {

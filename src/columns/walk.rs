@@ -13,6 +13,7 @@ use super::derive;
 use super::field::Field;
 use super::filter::Filter;
 use super::record::{Program, Record};
+use super::tokens::Tokens;
 use crate::clock;
 use crate::error::Result;
 use crate::identity::key;
@@ -118,7 +119,9 @@ impl Walk<'_> {
             Ok(created) => created,
             Err(cause) => return Ok(Err(cause)),
         };
-        let updated = match date("update_date", stored.update_date) {
+        let is_as_created = stored.update_date == stored.creation_date;
+        let updated = if is_as_created { Ok(created) } else { date("update_date", stored.update_date) };
+        let updated = match updated {
             Ok(updated) => updated,
             Err(cause) => return Ok(Err(cause)),
         };
@@ -135,7 +138,8 @@ impl Walk<'_> {
             environment: environment.as_deref(),
             created,
             updated,
-            parsed: OnceCell::new(),
+            transformations: OnceCell::new(),
+            tokens: &known.tokens,
             scratch: &known.scratch,
         };
         if !self.filter.lets_pass(|field| record.value(field)) {
@@ -165,6 +169,7 @@ struct Known<'a> {
     /// Rows that follow each other are mostly of one program.
     last: Option<Rc<Program>>,
     environments: HashMap<i64, Option<Rc<str>>>,
+    tokens: RefCell<Tokens>,
     scratch: RefCell<Vec<f64>>,
 }
 
@@ -179,6 +184,7 @@ impl<'a> Known<'a> {
             programs: HashMap::new(),
             last: None,
             environments: HashMap::new(),
+            tokens: RefCell::default(),
             scratch: RefCell::default(),
         }
     }

@@ -35,7 +35,14 @@ fn key_of_parts(program_hash: &[u8], normal_schedule: &[u8]) -> HexDigest {
 
 fn push_json_string(mut text: &[u8], json: &mut Vec<u8>) {
     json.push(b'"');
-    while let Some(&first) = text.first() {
+    while !text.is_empty() {
+        // Nearly everything is plain: it is copied in one piece.
+        let plain =
+            text.iter().take_while(|&&byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\');
+        let (plain, rest) = text.split_at(plain.count());
+        json.extend_from_slice(plain);
+        text = rest;
+        let Some(&first) = text.first() else { break };
         let mut length = 1;
         match first {
             b'"' | b'\\' => json.extend_from_slice(&[b'\\', first]),
@@ -44,7 +51,6 @@ fn push_json_string(mut text: &[u8], json: &mut Vec<u8>) {
             b'\t' => json.extend_from_slice(b"\\t"),
             0x0c => json.extend_from_slice(b"\\f"),
             0x08 => json.extend_from_slice(b"\\b"),
-            b' '..=b'~' => json.push(first),
             _ => {
                 let code;
                 (code, length) = decode(text, first);
