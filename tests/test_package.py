@@ -176,6 +176,7 @@ def test_every_exception_is_also_the_builtin_that_fits_it() -> None:
         "ClaimLostError": RuntimeError,
         "CorruptRecordError": ValueError,
         "DamagedCopyError": ValueError,
+        "IngestError": ValueError,
         "InvalidMeasurementError": ValueError,
         "InvalidScheduleError": ValueError,
         "LockError": OSError,

@@ -26,6 +26,7 @@ from tirastore.history import Run
 from tirastore.maintenance import LockInfo, break_lock, lock_info, repair_lock
 from tirastore.metrics import CacheInfo, Metrics
 from tirastore.records import LookupResult, Measurement
+from tirastore.reports import DatasetReport, ImportReport
 from tirastore.schedules import (
     make_key,
     make_program_hash,
@@ -43,7 +44,9 @@ __all__ = [
     "CacheInfo",
     "Claim",
     "ClaimInfo",
+    "DatasetReport",
     "Finding",
+    "ImportReport",
     "LockInfo",
     "LookupResult",
     "Measurement",

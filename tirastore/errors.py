@@ -15,6 +15,11 @@ StoreNotFoundError True
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = [
     "ClaimLostError",
     "CorruptRecordError",
@@ -22,6 +27,7 @@ __all__ = [
     "CpuMismatchWarning",
     "DamagedCopyError",
     "DebugBuildWarning",
+    "IngestError",
     "InvalidMeasurementError",
     "InvalidScheduleError",
     "LockError",
@@ -59,6 +65,35 @@ class CorruptRecordError(TiraStoreError, ValueError):
 
 class DamagedCopyError(TiraStoreError, ValueError):
     """A backup that was to be verified is damaged and was not written; the text says how."""
+
+
+class IngestError(TiraStoreError, ValueError):
+    """A file of measurements that cannot be read, or holds what cannot be recorded.
+
+    What stands before that place is in the store: mend the file and ingest it again, or pass
+    ``on_error="skip"``.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    line : int
+        Line, or row of a file that has no lines, from 1.
+    column : int, str or None
+        Character in the line, from 1, or the name of a column.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        path: Path | None = None,
+        line: int = 0,
+        column: int | str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
+        self.column = column
 
 
 class NotAStoreError(TiraStoreError, ValueError):

@@ -18,6 +18,7 @@ from tirastore.maintenance import Maintained
 from tirastore.memoize import Memoizing
 from tirastore.metrics import Measured
 from tirastore.records import LookupResult, choose_if_exists
+from tirastore.transfer import Transferred
 from tirastore.verification import Finding, VerifyReport
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _within_i64(number: int) -> int:
     return min(max(number, 0), 2**63 - 1)
 
 
-class TiraStore(Historical, Searched, Maintained, Measured, Memoizing):
+class TiraStore(Historical, Searched, Maintained, Measured, Memoizing, Transferred):
     """A store of program measurements that many processes on many nodes share.
 
     A drop-in replacement of the original TiraStore: same names, same file, same keys.

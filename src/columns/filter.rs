@@ -395,8 +395,8 @@ mod tests {
 
     #[test]
     fn lists_of_transformations_are_compared_as_a_whole_or_by_their_items() {
-        let text = "I(L0,L1,comps=[c])|T2(L0,L1,4,4,comps=[c])|P(L0,comps=[c])";
-        let transformations = Tokens::default().of(text).expect("a schedule");
+        let schedule = "I(L0,L1,comps=[c])|T2(L0,L1,4,4,comps=[c])|P(L0,comps=[c])";
+        let transformations = Tokens::default().of(schedule).expect("a schedule");
         let kinds = Value::Kinds(&transformations);
         assert!(passes("transformations", "==", &texts(&["I", "T2", "P"]), kinds));
         assert!(passes("transformations", "!=", &texts(&["P", "T2", "I"]), kinds));

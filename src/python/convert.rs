@@ -14,7 +14,9 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
-use crate::measurement::{IfExists, Outcome, Status};
+use crate::measurement::{IfExists, Measurement, Outcome, Status};
+use crate::storage::adopt::Origin;
+use crate::storage::records::Recorder;
 
 /// What measuring found, as `record` is told.
 pub(super) fn outcome(
@@ -238,6 +240,48 @@ pub(super) fn schedule_entry(entry: &Bound<'_, PyAny>) -> Result<(String, Outcom
         item("details").as_ref(),
     )?;
     Ok((schedule, outcome))
+}
+
+/// An entry of `record_batch`.
+pub(super) fn measurement(entry: &Bound<'_, PyAny>) -> Result<Measurement> {
+    let text = |name: &str| -> Result<String> { field(entry, name)?.extract().map_err(|_| not_text(name)) };
+    Ok(Measurement {
+        program_name: text("program_name")?,
+        program_source_code: text("program_source_code")?,
+        schedule: text("tiralib_schedule_string")?,
+        outcome: outcome(
+            &field(entry, "is_legal")?,
+            Some(&field(entry, "execution_times")?),
+            // A measurement of the original's has none.
+            entry.getattr("status").ok().as_ref(),
+            entry.getattr("details").ok().as_ref(),
+        )?,
+    })
+}
+
+/// Where a measurement comes from: host, user, project, creation and update date, environment. A missing environment is
+/// unknown; what else is missing is this recorder's and now's.
+pub(super) type OriginFields =
+    (Option<String>, Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
+
+pub(super) fn origin(fields: OriginFields, recorder: &Recorder, now: &str) -> Result<Origin> {
+    let (hostname, username, source_project, created, updated, environment) = fields;
+    let creation_date = created.unwrap_or_else(|| now.to_owned());
+    let environment = environment.map(|text| {
+        serde_json::from_str::<Map<String, Value>>(&text).map_err(|error| {
+            Error::InvalidMeasurement(format!("environment must be a JSON object, got {text:?}: {error}"))
+        })
+    });
+    Ok(Origin {
+        recorder: Recorder {
+            hostname: hostname.unwrap_or_else(|| recorder.hostname.clone()),
+            username: username.unwrap_or_else(|| recorder.username.clone()),
+            source_project: source_project.unwrap_or_else(|| recorder.source_project.clone()),
+            environment: environment.transpose()?.map(|object| Value::from(object).to_string().into()),
+        },
+        update_date: updated.unwrap_or_else(|| creation_date.clone()),
+        creation_date,
+    })
 }
 
 pub(super) fn field<'py>(entry: &Bound<'py, PyAny>, name: &str) -> Result<Bound<'py, PyAny>> {

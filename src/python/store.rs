@@ -8,11 +8,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::blocking::blocking;
-use super::convert::{self, borrow, dialect, field, in_batch, not_text, schedule_entry, seconds};
+use super::convert::{self, OriginFields, borrow, dialect, in_batch, schedule_entry, seconds};
 use super::locking::lock_info_dict;
 use super::rows::{
     Damaged, ProgramFields, Verified, hit, object, program_fields, row_dict, run_fields, verified,
 };
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::measurement::{Measurement, Status};
 use crate::reads::Hit;
@@ -22,7 +23,7 @@ use crate::storage::records::{NewRecord, Page, Recorder};
 use crate::storage::result_json;
 use crate::storage::runs::Run;
 use crate::storage::sharing::Sharing;
-use crate::store::{Options, Protocol, Store as Core};
+use crate::store::{Foreign, Options, Protocol, Store as Core};
 
 #[pyclass(frozen, module = "tirastore._core")]
 pub(super) struct Store {
@@ -240,23 +241,46 @@ impl Store {
         self.core.check_writes()?;
         let if_exists = convert::if_exists(if_exists)?;
         let list = "measurements";
-        let measurements = in_batch(list, measurements, |entry| {
-            let text =
-                |name: &str| -> Result<String> { field(entry, name)?.extract().map_err(|_| not_text(name)) };
-            Ok(Measurement {
-                program_name: text("program_name")?,
-                program_source_code: text("program_source_code")?,
-                schedule: text("tiralib_schedule_string")?,
-                outcome: convert::outcome(
-                    &field(entry, "is_legal")?,
-                    Some(&field(entry, "execution_times")?),
-                    // A measurement of the original's has none.
-                    entry.getattr("status").ok().as_ref(),
-                    entry.getattr("details").ok().as_ref(),
-                )?,
-            })
-        })?;
+        let measurements = in_batch(list, measurements, convert::measurement)?;
         blocking(py, |interrupt| self.core.record_batch(&measurements, list, if_exists, interrupt))
+    }
+
+    /// The number written, and (index, cause) of those that cannot be recorded; the others were there.
+    #[allow(clippy::needless_pass_by_value)] // extracted by value
+    fn adopt(
+        &self,
+        py: Python<'_>,
+        measurements: &Bound<'_, PyList>,
+        origins: Vec<OriginFields>,
+    ) -> PyResult<(usize, Vec<(usize, String)>)> {
+        self.core.check_writes()?;
+        let (recorder, now) = (self.core.recorder(), clock::now_iso());
+        let (mut foreign, mut places, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (entry, fields)) in measurements.iter().zip(origins).enumerate() {
+            let origin = convert::origin(fields, &recorder, &now);
+            match convert::measurement(&entry).and_then(|measurement| Ok((measurement, origin?))) {
+                Ok((measurement, origin)) => {
+                    foreign.push(Foreign { measurement, origin });
+                    places.push(index);
+                }
+                Err(error) => refused.push((index, error.to_string())),
+            }
+        }
+        let adopted = blocking(py, |interrupt| self.core.adopt(&foreign, interrupt))?;
+        refused.extend(adopted.refused.iter().map(|(index, error)| (places[*index], error.to_string())));
+        Ok((adopted.written, refused))
+    }
+
+    /// The numbers read and written, (key, cause) of damaged records, and the row to go on behind.
+    fn merge_page(
+        &self,
+        py: Python<'_>,
+        other: &Self,
+        after: i64,
+        limit: u32,
+    ) -> PyResult<(usize, usize, Vec<Damaged>, Option<i64>)> {
+        let page = blocking(py, |interrupt| self.core.merge_page(&other.core, after, limit, interrupt))?;
+        Ok((page.read, page.written, page.refused, page.last))
     }
 
     fn get_program_source(&self, py: Python<'_>, program_name: &str) -> PyResult<Vec<ProgramFields>> {
@@ -369,6 +393,11 @@ impl Store {
 
     fn program_count(&self, py: Python<'_>) -> PyResult<u64> {
         blocking(py, |interrupt| self.core.program_count(interrupt))
+    }
+
+    /// (Hash, number of records) of the programs that have records, ordered by hash.
+    fn program_sizes(&self, py: Python<'_>) -> PyResult<Vec<(String, u64)>> {
+        blocking(py, |interrupt| self.core.program_sizes(interrupt))
     }
 
     /// Numbers of records and programs, or nothing where the store is busy for longer than `patience` seconds.

@@ -1,5 +1,6 @@
 //! One SQLite file: schema 2 of the original TiraStore and additive tables beside it. The only place that knows SQL.
 
+pub mod adopt;
 pub(crate) mod applied;
 pub mod backup;
 pub mod birth;
@@ -15,6 +16,7 @@ pub(crate) mod fresh;
 pub(crate) mod guarded;
 pub(crate) mod journal;
 pub mod meta;
+pub mod pages;
 pub mod programs;
 pub mod records;
 pub mod result_json;

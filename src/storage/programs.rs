@@ -150,6 +150,20 @@ pub fn further_names(connection: &Connection, path: &Path, program_hash: &str) -
         .map_err(Error::sqlite(path, "reading program names"))
 }
 
+/// Hashes of the programs that have records, in order, and how many each has.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub fn sizes(connection: &Connection, path: &Path) -> Result<Vec<(String, u64)>> {
+    connection
+        .prepare("SELECT program_hash, COUNT(*) FROM records GROUP BY program_hash ORDER BY program_hash")
+        .and_then(|mut select| {
+            select.query_map([], |row| Ok((column::text(row, 0)?, row.get(1)?)))?.collect()
+        })
+        .map_err(Error::sqlite(path, "counting records of programs"))
+}
+
 /// Number of programs.
 ///
 /// # Errors

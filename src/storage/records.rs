@@ -41,7 +41,7 @@ pub struct Record {
     pub damaged_column: Option<&'static str>,
 }
 
-const COLUMNS: &str = "r.key, r.program_hash, r.schedule, r.result_json, r.hostname, r.username, \
+pub(super) const COLUMNS: &str = "r.key, r.program_hash, r.schedule, r.result_json, r.hostname, r.username, \
                        r.creation_date, r.update_date, r.source_project";
 
 const COLUMN_NAMES: [&str; 9] = [
@@ -118,7 +118,7 @@ pub struct RecordOfProgram {
 }
 
 impl RecordOfProgram {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let is_orphan = row.get_ref(11)? == ValueRef::Null;
         let mut damaged_program_column = None;
         for (index, name) in [(9, "program_name"), (10, "source_code")] {

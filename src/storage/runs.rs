@@ -69,6 +69,14 @@ pub(super) fn delete(connection: &Connection, path: &Path, key: &str) -> Result<
         .map_err(Error::sqlite(path, "deleting a history"))
 }
 
+/// Has any record a history? Needs the table.
+pub(super) fn are_there(connection: &Connection, path: &Path) -> Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM runs")
+        .and_then(|mut select| select.exists([]))
+        .map_err(Error::sqlite(path, "looking for runs"))
+}
+
 /// All runs under `key` by their dates, oldest first.
 ///
 /// # Errors

@@ -130,6 +130,11 @@ pub(crate) fn has_additions(connection: &Connection, path: &Path) -> Result<bool
         .map_err(Error::sqlite(path, "reading the schema"))
 }
 
+/// Does the table of environments exist?
+pub(crate) fn has_environments(connection: &Connection, path: &Path) -> Result<bool> {
+    has_table(connection, "environments").map_err(Error::sqlite(path, "reading the schema"))
+}
+
 /// Does the table of superseded and appended runs exist?
 pub(crate) fn has_runs(connection: &Connection, path: &Path) -> Result<bool> {
     has_table(connection, "runs").map_err(Error::sqlite(path, "reading the schema"))

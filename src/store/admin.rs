@@ -76,6 +76,11 @@ impl Store {
         self.read(interrupt, |snapshot| programs::count(snapshot.connection(), &self.place.db_path))
     }
 
+    /// Hashes of the programs that have records, in order, and how many each has.
+    pub fn program_sizes(&self, interrupt: &dyn Interrupt) -> Result<Vec<(String, u64)>> {
+        self.read_long(interrupt, |snapshot| programs::sizes(snapshot.connection(), self.db_path()))
+    }
+
     /// Numbers of records and programs, or nothing where somebody else is busy for longer than `patience`.
     pub fn glance(&self, patience: Duration, interrupt: &dyn Interrupt) -> Result<Option<(u64, u64)>> {
         self.check_open()?;

@@ -3,11 +3,13 @@
 //! Every call may fail as the lock, the file system or SQLite fail; what a call adds to that is said where it stands.
 
 mod admin;
+mod adopt;
 mod buffer;
 mod claims;
 mod copies;
 mod history;
 mod lookup;
+mod merge;
 mod open;
 mod record;
 mod sealing;
@@ -18,9 +20,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+pub use adopt::{Adopted, Foreign};
 pub use buffer::{Buffer, HandedOver, Limits};
 pub use claims::{Candidate, ClaimOptions};
 pub use copies::Exported;
+pub use merge::MergedPage;
 pub use open::{Options, Protocol};
 pub use sealing::{break_lock, lock_info, repair_lock};
 

@@ -121,10 +121,10 @@ impl Store {
 
 /// Programs of one batch, each hashed once.
 #[derive(Default)]
-struct Programs<'a>(HashMap<(&'a str, &'a str), Arc<commit::Program>>);
+pub(super) struct Programs<'a>(HashMap<(&'a str, &'a str), Arc<commit::Program>>);
 
 impl<'a> Programs<'a> {
-    fn of(&mut self, measurement: &'a Measurement) -> Arc<commit::Program> {
+    pub(super) fn of(&mut self, measurement: &'a Measurement) -> Arc<commit::Program> {
         let Measurement { program_name: name, program_source_code: source, .. } = measurement;
         Arc::clone(self.0.entry((name, source)).or_insert_with(|| program_of(measurement)))
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tirastore.cli import demo, doctor, export, lock, lookup, verify
+from tirastore.cli import dataset, demo, doctor, export, ingest, lock, lookup, verify
 from tirastore.cli.shared import printable
 from tirastore.errors import TiraStoreError
 
@@ -38,6 +38,9 @@ for _command in (
     export.export,
     export.backup,
     export.restore,
+    dataset.export_dataset,
+    ingest.ingest,
+    ingest.merge,
     verify.verify,
     lock.lock,
     lock.seal,

@@ -1,0 +1,55 @@
+"""Tables in columns: Parquet and Arrow files."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tirastore.extras import pyarrow_for
+from tirastore.ingest.entry import Place
+from tirastore.ingest.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tirastore.ingest.entry import Event
+    from tirastore.ingest.sources import Sources
+
+__all__ = ["batches", "read"]
+
+_ROWS = 1000
+
+
+def read(path: Path, sources: Sources, kind: str) -> Iterator[Event]:
+    """Read a Parquet or Arrow file, with the columns of ``store.search``."""
+    table = Table(sources)
+    number = 0
+    for batch in batches(path, kind):
+        for row in batch.to_pylist():
+            number += 1
+            yield from table.entry(row, partial(Place, number, unit="row"))
+
+
+def batches(path: Path, kind: str) -> Iterator[Any]:
+    """Read record batches of at most 1,000 rows; `kind` is ``"parquet"`` or ``"arrow"``."""
+    pyarrow_for(f"reading {kind}")
+    if kind == "parquet":
+        import pyarrow.parquet as pq  # noqa: PLC0415 -- an extra
+
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(_ROWS)
+        return
+    import pyarrow as pa  # noqa: PLC0415
+
+    with pa.memory_map(str(path)) as mapped:
+        is_file = mapped.read(6) == b"ARROW1"
+        mapped.seek(0)
+        if is_file:
+            reader = pa.ipc.open_file(mapped)
+            whole = (reader.get_batch(index) for index in range(reader.num_record_batches))
+        else:
+            whole = iter(pa.ipc.open_stream(mapped))
+        for batch in whole:
+            for start in range(0, batch.num_rows, _ROWS):
+                yield batch.slice(start, _ROWS)
