@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tirastore.cli import demo, doctor, export, lock, lookup, verify
+from tirastore.cli import claims, demo, doctor, export, init, lock, lookup, search, top, verify
 from tirastore.cli.shared import printable
 from tirastore.errors import TiraStoreError
 
@@ -33,8 +33,14 @@ def main() -> None:
 for _command in (
     demo.demo,
     doctor.doctor,
+    init.init,
     lookup.stats,
     lookup.lookup,
+    search.search,
+    search.programs,
+    search.best,
+    claims.claims,
+    top.top,
     export.export,
     export.backup,
     export.restore,
