@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,9 +24,9 @@ from tirastore.analysis import TiraAccessor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 P, T, R = "P(L0,comps=['c'])", "T2(L0,L1,32,32,comps=['c'])", "R(L0,comps=['c'])"
+DOCS = (Path(__file__).parent.parent / "docs" / "analysis.md").read_text(encoding="utf-8")
 RUNS = st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=12)
 
 
@@ -336,6 +340,16 @@ def test_a_picture_of_nothing_is_empty_and_no_error(tmp_path) -> None:
         analysis.draw_drift,
     ):
         draw(TABLE.iloc[2:3]).figure.savefig(tmp_path / "p.png")
+
+
+def test_the_documentation_names_every_function_and_its_example_runs(tmp_path: Path) -> None:
+    for name in analysis.__all__:
+        assert re.search(rf"`(table\.)?{name}[`(]", DOCS) or name == "TiraAccessor", name
+    (code,) = re.findall(r"^```python\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+    command = [sys.executable, "-W", "error", "-c", code]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert (tmp_path / "distributions.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_missing_package_names_the_extra() -> None:

@@ -75,13 +75,17 @@ def table_of(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Ta
     listed = list(rows)
     table = Table()
     for name in columns:
-        numeric = all(isinstance(row[name], int | float | None) for row in listed)
+        numeric = all(_is_number(row[name]) for row in listed)
         table.add_column(
             name.replace("_", " "), overflow="fold", justify="right" if numeric else "left"
         )
     for row in listed:
         table.add_row(*(Text(printable(_text(row[name]))) for name in columns))
     return table
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | None) and not isinstance(value, bool)
 
 
 def _text(value: object) -> str:
@@ -92,6 +96,8 @@ def _text(value: object) -> str:
         return f"{value:.6g}"
     if isinstance(value, dt.datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
     if isinstance(value, list | tuple | set):
         # A project without a name is one, too.
         return ", ".join(_text(item) if item != "" else "(none)" for item in value)
