@@ -228,6 +228,15 @@ def test_activity_counts_every_record_once_in_its_period() -> None:
     assert counts.columns.tolist() == ["n1", "n2"]
 
 
+def test_a_picture_of_years_has_few_periods() -> None:
+    table = pd.concat([TABLE, TABLE], ignore_index=True)
+    table["creation_date"] = pd.date_range("2022-01-01", periods=len(table), freq="180D", tz="UTC")
+    for dates in (table, table.iloc[:1], table.assign(creation_date=TABLE["creation_date"].min())):
+        counts = analysis.activity(dates)
+        assert counts.to_numpy().sum() == len(dates)
+        assert len(counts) <= 62
+
+
 def test_contributions_add_up() -> None:
     summed = analysis.contributors(TABLE).loc[("n1", "ada")]
     assert summed[["n_records", "n_legal", "n_runs"]].tolist() == [4, 3, 7]

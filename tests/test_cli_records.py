@@ -126,6 +126,14 @@ def test_a_condition_that_is_none_is_a_wrong_call(path: Path) -> None:
     assert "min_time < 3" in run("search", path, "--where", "min_time", code=2)
 
 
+def test_ctrl_c_has_the_status_of_shells(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TiraStore, "search", interrupted)
+    assert run("search", path, code=130).strip() == ""
+
+
 def test_the_best_are_the_fastest(path: Path) -> None:
     rows = in_json("best", path, "--k", 2)
     assert [(row["program_name"], row["schedule"]) for row in rows] == [

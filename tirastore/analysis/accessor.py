@@ -91,7 +91,7 @@ class TiraAccessor:
         """Describe schedules by numbers, see :func:`tirastore.analysis.cost_model_features`."""
         return features.cost_model_features(self._table)
 
-    def activity(self, freq: str = "1h", by: str = "hostname") -> pd.DataFrame:
+    def activity(self, freq: str | None = None, by: str = "hostname") -> pd.DataFrame:
         """Count new records by time, see :func:`tirastore.analysis.activity`."""
         return fleet.activity(self._table, freq, by)
 

@@ -11,18 +11,24 @@ from tirastore.analysis.tables import need, times
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["activity", "contributors"]
+__all__ = ["activity", "contributors", "fitting_period"]
 
 
-def activity(table: pd.DataFrame, freq: str = "1h", by: str = "hostname") -> pd.DataFrame:
+#: Lengths of periods to choose from, and how many periods are enough.
+_PERIODS = ("1s", "10s", "1min", "10min", "1h", "6h", "1D", "7D", "30D")
+_MOST_PERIODS = 60
+
+
+def activity(table: pd.DataFrame, freq: str | None = None, by: str = "hostname") -> pd.DataFrame:
     """Count new records by time.
 
     Parameters
     ----------
     table : pandas.DataFrame
         Records, with ``creation_date`` and the column `by`.
-    freq : str, default "1h"
-        Length of a period, as pandas names it: ``"1min"``, ``"1h"``, ``"1D"``.
+    freq : str, optional
+        Length of a period, as pandas names it: ``"1min"``, ``"1h"``, ``"1D"``. Default: the
+        shortest that gives about 60 periods at most.
     by : str, default "hostname"
         Who: ``"hostname"``, ``"username"``, ``"source_project"``, ``"program_name"``.
 
@@ -35,16 +41,41 @@ def activity(table: pd.DataFrame, freq: str = "1h", by: str = "hostname") -> pd.
     --------
     >>> import pandas as pd
     >>> dates = pd.to_datetime(["2026-02-21 15:30", "2026-02-21 17:10"], utc=True)
-    >>> activity(pd.DataFrame({"creation_date": dates, "hostname": ["n1", "n2"]})).to_numpy()
+    >>> table = pd.DataFrame({"creation_date": dates, "hostname": ["n1", "n2"]})
+    >>> activity(table, "1h").to_numpy()
     array([[1, 0],
            [0, 0],
            [0, 1]])
     """
     need(table, "creation_date", by)
+    freq = freq or fitting_period(table["creation_date"])
     columns = pd.get_dummies(table[by], dtype=int).set_index(
         pd.DatetimeIndex(table["creation_date"])
     )
     return columns.sort_index().resample(freq).sum().rename_axis(columns=by)
+
+
+def fitting_period(dates: pd.Series) -> str:
+    """Choose a period of which about 60 at most hold all dates.
+
+    Parameters
+    ----------
+    dates : pandas.Series
+        Timestamps.
+
+    Returns
+    -------
+    str
+        Its length, as pandas names it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> fitting_period(pd.to_datetime(pd.Series(["2026-02-21 15:30", "2026-02-21 17:10"])))
+    '10min'
+    """
+    shortest = (dates.max() - dates.min()) / _MOST_PERIODS
+    return next((freq for freq in _PERIODS if pd.Timedelta(freq) >= shortest), _PERIODS[-1])
 
 
 def contributors(

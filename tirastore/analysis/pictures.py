@@ -18,7 +18,7 @@ from matplotlib.ticker import (
 
 from tirastore.analysis.comparison import drift
 from tirastore.analysis.fastest import best
-from tirastore.analysis.fleet import activity
+from tirastore.analysis.fleet import activity, fitting_period
 from tirastore.analysis.spread import KS, min_of_k_error
 from tirastore.analysis.tables import need, statistic, times
 
@@ -254,7 +254,7 @@ def draw_predictions(
 
 
 def draw_activity(
-    table: pd.DataFrame, ax: Axes | None = None, freq: str = "1h", by: str = "hostname"
+    table: pd.DataFrame, ax: Axes | None = None, freq: str | None = None, by: str = "hostname"
 ) -> Axes:
     """Draw how many records were made in each period, and by whom.
 
@@ -264,8 +264,8 @@ def draw_activity(
         Records, with ``creation_date`` and the column `by`.
     ax : matplotlib.axes.Axes, optional
         Where to; default: a new figure.
-    freq : str, default "1h"
-        Length of a period, as pandas names it.
+    freq : str, optional
+        Length of a period, as pandas names it; default: one that fits.
     by : str, default "hostname"
         Who.
 
@@ -279,12 +279,13 @@ def draw_activity(
     >>> import pandas as pd
     >>> dates = pd.to_datetime(["2026-02-21 15:30", "2026-02-21 17:10"], utc=True)
     >>> table = pd.DataFrame({"creation_date": dates, "hostname": ["n1", "n2"]})
-    >>> draw_activity(table).get_ylabel()
+    >>> draw_activity(table, freq="1h").get_ylabel()
     'new records in 1h'
     """
-    counts = activity(table, freq, by)
+    need(table, "creation_date")
+    freq = freq or fitting_period(table["creation_date"])
+    counts, width = activity(table, freq, by), pd.Timedelta(freq)
     ax = ax or _new_axes()
-    width = pd.Timedelta(pd.tseries.frequencies.to_offset(freq))
     bottom = np.zeros(len(counts))
     for name in counts.columns:
         ax.bar(counts.index, counts[name], width, bottom, align="edge", label=name)

@@ -7,14 +7,17 @@ from typing import Any
 import click
 
 from tirastore.cli import claims, demo, doctor, export, init, lock, lookup, search, top, verify
-from tirastore.cli.shared import printable
+from tirastore.cli.shared import INTERRUPTED, printable
 from tirastore.errors import TiraStoreError
 
 __all__ = ["main"]
 
 
 class _OneLineErrors(click.Group):
-    """Shows every error that a person can do something about as one line, with status 1."""
+    """Shows every error that a person can do something about as one line, with status 1.
+
+    After Ctrl-C the status is that of shells, which click would make 1.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -22,6 +25,9 @@ class _OneLineErrors(click.Group):
         except (TiraStoreError, OSError, ValueError) as error:
             message = " ".join(str(error).split()) or type(error).__name__
             raise click.ClickException(printable(message)) from error
+        except KeyboardInterrupt:
+            click.echo(err=True)  # a terminal shows ^C
+            raise SystemExit(INTERRUPTED) from None
 
 
 @click.group(cls=_OneLineErrors)
