@@ -82,6 +82,16 @@ cluster-test: $(VENV)/test ## Fleets on hosts made of namespaces, with Slurm and
 	        || echo "not all packages could be installed"; fi
 	CLUSTER=$(CLUSTER) $(PY) -m pytest -q tests/cluster
 
+.PHONY: notebooks
+notebooks: $(VENV)/notebook ## Open the notebooks in JupyterLab, on the demo's store
+	test -e demo/demo.db || $(VENV)/bin/tirastore demo --dir demo
+	$(VENV)/bin/jupyter lab notebooks
+
+.PHONY: rerun-notebooks
+rerun-notebooks: $(VENV)/notebook ## Run them again on the demo's store, and keep their outputs
+	test -e demo/demo.db || $(VENV)/bin/tirastore demo --dir demo
+	$(VENV)/bin/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+
 .PHONY: bench
 bench: $(VENV)/bench ## Normal forms beside plain SHA-256; whole processes beside the peers, into docs/performance.md
 	cargo bench --quiet --no-default-features --bench identity
@@ -123,6 +133,11 @@ $(VENV)/demo: $(SOURCES) $(VENV)/bin/maturin
 	@PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras demo
 	@touch $@
 
+$(VENV)/notebook: $(SOURCES) $(VENV)/bin/maturin
+	@echo "Compiling the Rust core: 1 to 3 minutes the first time"
+	@PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras demo,analysis,notebook
+	@touch $@
+
 $(VENV)/bench: $(SOURCES) $(VENV)/bin/maturin
 	@echo "Compiling the Rust core: 1 to 3 minutes the first time"
 	@PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras bench
@@ -130,5 +145,5 @@ $(VENV)/bench: $(SOURCES) $(VENV)/bin/maturin
 
 $(VENV)/test: $(SOURCES) $(VENV)/bin/maturin
 	@echo "Compiling the Rust core: 1 to 3 minutes the first time"
-	@PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras demo,test
+	@PIP_QUIET=1 $(VENV)/bin/maturin develop --quiet --release --extras demo,analysis,notebook,test
 	@touch $@

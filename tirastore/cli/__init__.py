@@ -6,15 +6,31 @@ from typing import Any
 
 import click
 
-from tirastore.cli import dataset, demo, doctor, export, ingest, lock, lookup, verify
-from tirastore.cli.shared import printable
+from tirastore.cli import (
+    claims,
+    dataset,
+    demo,
+    doctor,
+    export,
+    ingest,
+    init,
+    lock,
+    lookup,
+    search,
+    top,
+    verify,
+)
+from tirastore.cli.shared import INTERRUPTED, printable
 from tirastore.errors import TiraStoreError
 
 __all__ = ["main"]
 
 
 class _OneLineErrors(click.Group):
-    """Shows every error that a person can do something about as one line, with status 1."""
+    """Shows every error that a person can do something about as one line, with status 1.
+
+    After Ctrl-C the status is that of shells, which click would make 1.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -22,6 +38,9 @@ class _OneLineErrors(click.Group):
         except (TiraStoreError, OSError, ValueError) as error:
             message = " ".join(str(error).split()) or type(error).__name__
             raise click.ClickException(printable(message)) from error
+        except KeyboardInterrupt:
+            click.echo(err=True)  # a terminal shows ^C
+            raise SystemExit(INTERRUPTED) from None
 
 
 @click.group(cls=_OneLineErrors)
@@ -33,8 +52,14 @@ def main() -> None:
 for _command in (
     demo.demo,
     doctor.doctor,
+    init.init,
     lookup.stats,
     lookup.lookup,
+    search.search,
+    search.programs,
+    search.best,
+    claims.claims,
+    top.top,
     export.export,
     export.backup,
     export.restore,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from tirastore.cli.output import format_option, print_fields
 from tirastore.cli.shared import STORE, Command, print_pairs
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tirastore import LockInfo
+    from tirastore.cli.output import Format
 
 
 @click.command(
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Give a lock directory that lost its token a new one. Stop all clients first.",
 )
-def lock(path: Path, *, by_force: bool, repair: bool) -> None:
+@format_option
+def lock(path: Path, *, by_force: bool, repair: bool, fmt: Format) -> None:
     """Show who holds the lock of the store PATH, since when, and who waits.
 
     Holders that died are replaced by themselves: --break is for one that hangs, and shuts it out
@@ -49,11 +53,14 @@ def lock(path: Path, *, by_force: bool, repair: bool) -> None:
     elif by_force:
         break_lock(path)
         click.echo("the lock is free")
+    elif fmt == "table":
+        print_pairs(lock_rows(lock_info(path)))
     else:
-        print_pairs(_rows(lock_info(path)))
+        print_fields(asdict(lock_info(path)), fmt)
 
 
-def _rows(info: LockInfo) -> Iterator[tuple[str, object]]:
+def lock_rows(info: LockInfo) -> Iterator[tuple[str, object]]:
+    """Say in words what is known about a lock."""
     sealed = info.protocol == "token"
     yield "lock", info.path
     yield "protocol", "token (sealed)" if sealed else "hard link (open to original clients)"

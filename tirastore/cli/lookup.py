@@ -1,26 +1,31 @@
 """``tirastore stats`` and ``tirastore lookup``: what a store holds."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003
+from typing import TYPE_CHECKING
 
 import click
 
 from tirastore import TiraStore
-from tirastore.cli.shared import PATH, STORE, Command, print_pairs
+from tirastore.cli.output import format_option, print_fields
+from tirastore.cli.shared import PATH, STORE, Command
+
+if TYPE_CHECKING:
+    from tirastore.cli.output import Format
 
 
-@click.command(cls=Command, examples=("tirastore stats measurements.db",))
+@click.command(
+    cls=Command,
+    examples=("tirastore stats measurements.db", "tirastore stats measurements.db --format json"),
+)
 @STORE
-def stats(path: Path) -> None:
+@format_option
+def stats(path: Path, fmt: Format) -> None:
     """Count what the store PATH holds."""
     with TiraStore(path, read_only=True) as store:
         counts = store.stats()
-    print_pairs((name, _listed(value)) for name, value in counts.items())
-
-
-def _listed(value: object) -> str:
-    items = value if isinstance(value, (list, tuple, set)) else [value]
-    # A project without a name is one, too.
-    return ", ".join(str(item) if item != "" else "(none)" for item in items)
+    print_fields(counts, fmt)
 
 
 @click.command(
@@ -34,7 +39,8 @@ def _listed(value: object) -> str:
 @click.argument("program")
 @click.argument("source", type=PATH)
 @click.argument("schedule", default="")
-def lookup(path: Path, program: str, source: Path, schedule: str) -> None:
+@format_option
+def lookup(path: Path, program: str, source: Path, schedule: str, fmt: Format) -> None:
     """Print what the store PATH knows about one schedule of PROGRAM.
 
     SOURCE is the file with the program's Tiramisu generator. Without SCHEDULE: the unscheduled
@@ -44,4 +50,4 @@ def lookup(path: Path, program: str, source: Path, schedule: str) -> None:
         found = store.lookup(program, source.read_text(encoding="utf-8"), schedule)
     if found is None:
         raise click.ClickException(f"{path} has no record of this schedule of {program}")
-    print_pairs(found.to_dict().items())
+    print_fields(found.to_dict(), fmt)

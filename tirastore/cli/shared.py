@@ -39,7 +39,13 @@ def printable(text: str) -> str:
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     """Print names and values as a table that shortens neither."""
     from rich.console import Console  # noqa: PLC0415 -- help needs no tables
-    from rich.table import Table  # noqa: PLC0415
+
+    Console().print(pairs_table(pairs), highlight=False)
+
+
+def pairs_table(pairs: Iterable[tuple[str, object]]) -> Any:
+    """Return a `rich.table.Table` of names and values that shortens neither."""
+    from rich.table import Table  # noqa: PLC0415 -- help needs no tables
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(show_header=False)
@@ -47,4 +53,4 @@ def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     table.add_column(overflow="fold")
     for name, value in pairs:
         table.add_row(name.replace("_", " "), Text(printable(str(value))))
-    Console().print(table, highlight=False)
+    return table

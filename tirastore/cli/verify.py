@@ -1,14 +1,20 @@
 """``tirastore verify``: whether a store is what it was when it was written."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003
+from typing import TYPE_CHECKING
 
 import click
 
-from tirastore import TiraStore, VerifyReport
-from tirastore.cli.shared import STORE, Command, printable
+from tirastore import TiraStore
+from tirastore.cli.output import format_option, print_rows
+from tirastore.cli.shared import STORE, Command
 
-#: Columns where nobody looks at a terminal: a key and most causes fit in one line.
-_WIDE = 200
+if TYPE_CHECKING:
+    from tirastore.cli.output import Format
+
+_COLUMNS = ("kind", "key", "cause")
 
 
 @click.command(
@@ -17,7 +23,8 @@ _WIDE = 200
     examples=("tirastore verify measurements.db",),
 )
 @STORE
-def verify(path: Path) -> None:
+@format_option
+def verify(path: Path, fmt: Format) -> None:
     """Look for damage in the store PATH.
 
     Computes every hash and key again, decodes every result, and has SQLite check its pages.
@@ -25,26 +32,10 @@ def verify(path: Path) -> None:
     """
     with TiraStore(path, read_only=True) as store:
         report = store.verify()
-    if not report.ok:
-        _print_findings(report)
-    click.echo(str(report).partition("\n")[0])
+    findings = [{name: getattr(finding, name) for name in _COLUMNS} for finding in report.findings]
+    if findings or fmt != "table":
+        print_rows(_COLUMNS, findings, fmt)
+    if fmt == "table":
+        click.echo(str(report).partition("\n")[0])
     if not report.ok:
         raise SystemExit(1)
-
-
-def _print_findings(report: VerifyReport) -> None:
-    from rich.console import Console  # noqa: PLC0415 -- help needs no tables
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    console = Console()
-    table = Table("what", "key", "cause")
-    table.columns[0].no_wrap = True
-    for column in table.columns[1:]:
-        column.overflow = "fold"
-    for finding in report.findings:
-        fields = (finding.kind, finding.key or "", finding.cause)
-        table.add_row(*(Text(printable(field)) for field in fields))
-    if not console.is_terminal:
-        console.width = _WIDE
-    console.print(table, highlight=False)

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, NamedTuple
 
 from tirastore import TiraStore
-from tirastore.errors import TiraStoreError
+from tirastore.errors import MeasurementFailed, TiraStoreError
 from tirastore.measure.errors import MeasurementError
 from tirastore.measure.explore import candidates
 from tirastore.measure.machine import SharedMachine
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from multiprocessing.sharedctypes import Synchronized
     from pathlib import Path
+
+    from tirastore.measure.measurer import Outcome
 
 __all__ = ["Answer", "Pair", "Tally", "WorkerError", "explore", "pairs_to_explore"]
 
@@ -282,16 +284,21 @@ def _take(job: _Job) -> int | None:
 
 
 def _explore_pair(store: TiraStore, pair: Pair, measurer: Measurer | None) -> tuple[str, str]:
-    """Look the pair up, measure it on a miss, and record it."""
+    """Look the pair up; on a miss measure it, under a claim that others can see, and record it."""
     program = PROGRAMS[pair.program]
     key = (program.name, program.cpp_code, pair.schedule)
-    if store.lookup(*key) is not None:
-        return "stored", ""
     if measurer is None:
-        return "missing", ""
+        return ("stored" if store.contains(*key) else "missing"), ""
+    measured: list[Outcome] = []
+
+    def measure() -> tuple[bool, list[float] | None]:
+        measured.append(outcome := measurer.measure(program, pair.schedule))
+        return outcome.is_legal, outcome.execution_times
+
     try:
-        outcome = measurer.measure(program, pair.schedule)
-    except MeasurementError as error:
+        store.get_or_measure(*key, measure)
+    except (MeasurementError, MeasurementFailed) as error:
         return "failed", str(error)
-    store.record(*key, outcome.is_legal, outcome.execution_times)
-    return ("legal" if outcome.is_legal else "illegal"), ""
+    if not measured:
+        return "stored", ""
+    return ("legal" if measured[0].is_legal else "illegal"), ""
