@@ -85,7 +85,7 @@ class Claim:
         """Record what was measured and end the claim, in one transaction.
 
         After an error, such as :class:`~tirastore.errors.LockTimeoutError`, it may be called again:
-        the record gets in once.
+        the record gets in once, as it was given first.
 
         Parameters
         ----------
