@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Whether this is a cluster already. Its hosts are not made to fail, and its queue may be long.
 IS_REAL = scheduler.is_there() and bool(os.environ.get("TIRASTORE_TEST_DIR"))
 SLOWER = 60.0 if IS_REAL else 1.0
+#: States of jobs that do not come back.
+ENDED = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
 #: The long form, for people: `make cluster-test CLUSTER=long`.
 LONG = os.environ.get("CLUSTER") == "long"
 KINDS = {
@@ -108,15 +110,14 @@ class Cluster:
         )
 
     def wait_for(self, job: str, state: str, seconds: float = 60.0) -> None:
-        """Wait until a job is in a state; "" when it has ended."""
-        list_ = ["squeue", "--noheader", f"--jobs={job}", "--format=%T"]
-        states: set[str] = set()
+        """Wait until all tasks of a job are in a state; "" when they have ended."""
+        list_ = ["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T"]
+        wanted = {state} if state else ENDED
 
         def is_there() -> bool:
-            # Slurm forgets jobs that have ended, and says that their number is invalid.
-            states.clear()
-            states.update(self.slurm.run(*list_, check=False).split())
-            return states == ({state} if state else set())
+            # An empty answer is none: a job that has ended is listed for some minutes.
+            states = set(self.slurm.run(*list_, check=False).split())
+            return bool(states) and states <= wanted
 
         hosts.wait_until(f"job {job} is {state or 'gone'}", is_there, seconds * SLOWER)
 

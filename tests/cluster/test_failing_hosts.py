@@ -21,7 +21,7 @@ pytestmark = only_own_hosts
 # Silence, then as long again for what a stopped writer may have on its way; on two busy cores.
 TAKEOVER = 2 * PATIENCE + 10.0
 # MooseFS lets nobody read what a dead client was writing for two minutes.
-NEXT_IN = {"moosefs": 150.0, "glusterfs": 60.0, "coherent": TAKEOVER, "cached": TAKEOVER}
+NEXT_IN = {"moosefs": 150.0, "glusterfs": 150.0, "coherent": TAKEOVER, "cached": TAKEOVER}
 OUTAGE = 8.0
 
 
