@@ -40,12 +40,13 @@ def claim_of(name: str) -> tuple[str, str, str]:
 
 def missing(path: Path, promised: dict[str, list[int]]) -> list[str]:
     """Return what clients were told and the store does not hold."""
-    with open_store(path) as store:
-        damage = store.verify()
-        found = {
-            record.schedule: record.execution_times
-            for record in store.get_program_records("client", SOURCE)
-        }
+    try:
+        with open_store(path) as store:
+            damage = store.verify()
+            records = store.get_program_records("client", SOURCE)
+    except TiraStoreError as error:
+        return [str(error)]
+    found = {record.schedule: record.execution_times for record in records}
     lost = [
         f"{number} of {name}"
         for name, numbers in promised.items()

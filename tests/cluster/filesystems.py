@@ -133,11 +133,19 @@ class FaultFs:
         ``"coherent"`` or ``"cached"``.
     backing : callable, optional
         Called with each host before it mounts; returns the directory that is shown.
+    forgets : bool
+        Say that files are synced, and do nothing.
     """
 
     def __init__(
-        self, directory: Path, cache: str, backing: Callable[[Host], Path] | None = None
+        self,
+        directory: Path,
+        cache: str,
+        backing: Callable[[Host], Path] | None = None,
+        *,
+        forgets: bool = False,
     ) -> None:
+        self.forgets = forgets
         self.point = directory / "shared"
         self.cache = cache
         self.directory = directory / "faultfs"
@@ -175,6 +183,7 @@ class FaultFs:
             "TMPDIR": temporary,
             "FAULTFS_BACKING": self.backing(host),
             "FAULTFS_CACHE": self.cache,
+            **({"FAULTFS_FORGETS": "yes"} if self.forgets else {}),
         }
         command = ["env", *(f"{name}={value}" for name, value in settings.items()), self.program]
         with (temporary / "log").open("a") as log:

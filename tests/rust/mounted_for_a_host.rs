@@ -21,7 +21,8 @@ fn serves_a_mount() {
         Ok("cached") => Cache::Cached(CACHED),
         other => panic!("FAULTFS_CACHE must be coherent or cached, is {other:?}"),
     };
-    let options = Options { cache, sync_backing: true, ..Options::default() };
+    let sync_backing = env::var_os("FAULTFS_FORGETS").is_none();
+    let options = Options { cache, sync_backing, ..Options::default() };
     let mount = FaultFs::mount(Path::new(&backing), options).expect("mounted");
     println!("mounted at {}", mount.path().display());
     loop {
