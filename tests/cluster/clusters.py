@@ -36,8 +36,6 @@ KINDS = {
 }
 
 only_long = pytest.mark.skipif(not LONG, reason="takes minutes: make cluster-test CLUSTER=long")
-
-
 only_own_hosts = pytest.mark.skipif(IS_REAL, reason="hosts of a real cluster are not made to fail")
 
 
@@ -95,7 +93,7 @@ class Cluster:
 
     def lines(self, job: str, what: str) -> list[str]:
         """Return what the tasks of a job have printed that begins like this."""
-        outputs = self.work.glob(f"{job}*.out")
+        outputs = self.work.glob(f"{job}.out" if "_" in job else f"{job}_*.out")
         texts = [output.read_text(errors="replace") for output in outputs]
         return [line for text in texts for line in text.splitlines() if line.startswith(what)]
 
