@@ -51,11 +51,15 @@ impl Gate {
         if seen == me && !crate::mutation::off("gate") {
             return None;
         }
-        let won = self.0.owner.compare_exchange(seen, me, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        if won {
-            self.0.thread.store(this_thread(), Ordering::Relaxed);
-        }
-        won.then_some(Closed { gate: self, owner: me })
+        self.close_after(seen, me)
+    }
+
+    /// The same for a process `me` that has `seen` it open, or closed by another process.
+    fn close_after(self, seen: u32, me: u32) -> Option<Closed> {
+        // Whoever lost the race must not make a `Closed`: dropped, it would open the gate of the one who won.
+        self.0.owner.compare_exchange(seen, me, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        self.0.thread.store(this_thread(), Ordering::Relaxed);
+        Some(Closed { gate: self, owner: me })
     }
 
     /// Has this very thread closed it? Then it would wait for itself: it was interrupted by a signal handler.
@@ -116,6 +120,16 @@ mod tests {
         assert!(gate.try_close().is_none());
         drop(closed);
         assert!(gate.try_close().is_some());
+    }
+
+    #[test]
+    fn a_lost_race_leaves_the_gate_closed() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let gate = Gate::of(&directory.path().join("e.db.lock"));
+        let seen = gate.0.owner.load(Ordering::Acquire);
+        let _closed = gate.try_close().expect("open");
+        assert!(gate.close_after(seen, process::id()).is_none());
+        assert!(gate.try_close().is_none(), "opened by the one that lost");
     }
 
     #[test]
