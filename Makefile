@@ -93,9 +93,10 @@ rerun-notebooks: $(VENV)/notebook ## Run them again on the demo's store, and kee
 	$(VENV)/bin/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 .PHONY: bench
-bench: $(VENV)/bench ## Normal forms beside plain SHA-256; whole processes beside the peers, into docs/performance.md
+bench: $(VENV)/bench ## Normal forms beside plain SHA-256; whole processes and large searches beside the peers, into docs/performance.md
 	cargo bench --quiet --no-default-features --bench identity
 	$(PY) -m benches.peers --write docs/performance.md
+	$(PY) -m benches.columns --write docs/performance.md
 	if command -v strace >/dev/null; then $(PY) -m benches.peers --delay 2 --repeat 1 --workloads mixed \
 	    --peers Ours --peers Original --peers Lmdb --write docs/performance.md; fi
 

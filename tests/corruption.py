@@ -104,6 +104,11 @@ def calls(directory: Path) -> Iterator[tuple[str, Callable[[TiraStore], Any]]]:
         yield "records", lambda store, name=name, text=text: store.get_program_records(name, text)
         yield "source", lambda store, name=name: store.get_program_source(name)
     yield "another name", lambda store: store.get_program_source("another name")
+    yield "search", lambda store: list(store.search(columns=["features", "speedup", "source_code"]))
+    yield "narrow", lambda store: store.search([("program_name", "in", ["p1", "p3"])])
+    yield "sorted", lambda store: store.search(sort_by=["program_name", "min_time"], limit=5)
+    yield "scan", lambda store: store.scan(batch_size=20).read_all()
+    yield "programs", lambda store: (store.programs(), store.best(k=2))
     yield "get", lambda store: [store.get(key) for key in store.keys(limit=40)]
     yield "keys", lambda store: store.keys(after=store.keys(limit=5)[-1])
     yield "export", lambda store: store.export(directory / "all.json")

@@ -171,3 +171,12 @@ def test_rows_are_realistic_and_every_number_has_its_own():
     assert all(60 <= len(values.schedule) <= 200 for values in rows)
     assert all(2800 <= len(values.source) <= 3200 for values in rows)
     assert {len(values.times) for values in rows} == {30}
+
+
+def test_the_bench_of_columns_finds_every_record_by_every_way() -> None:
+    command = [sys.executable, "-m", "benches.columns", "--records", "300", "--repeat", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("300 records")
+    rows = {line.split(" | ")[0] for line in done.stdout.splitlines() if line.startswith("| ")}
+    assert {"| TiraStore search().to_arrow()", "| sqlite3 + json + pandas", "| by program"} <= rows

@@ -476,8 +476,7 @@ def test_states_and_environments_are_read_where_they_are_written(tmp_path: Path)
         states = [tuple(record.values()) for record in store.search(columns=columns)]
         names = ["measured", "timeout", "unmeasured", "illegal"]
         assert states == [(name, None) for name in names]
-    sql = "CREATE TABLE environments(id INTEGER PRIMARY KEY, environment TEXT NOT NULL UNIQUE)"
-    change(path, sql)
+        store.record("another", "void another() {}", "", True, [1.0])  # adds our tables
     change(path, 'INSERT INTO environments VALUES (7, \'{"cc":"gcc"}\')')
     with open_store(path) as store:
         found = store.search([("environment", "match", "*gcc*")], columns=["environment"])

@@ -27,7 +27,7 @@ pub(super) struct Program {
 pub(super) struct Record<'a> {
     pub(super) stored: &'a Stored<'a>,
     pub(super) program: &'a Program,
-    pub(super) decoded: &'a Decoded<'a>,
+    pub(super) decoded: &'a Decoded,
     /// All finite.
     pub(super) times: &'a [f64],
     pub(super) environment: Option<&'a str>,
@@ -47,7 +47,7 @@ impl Record<'_> {
             Field::ProgramHash => Value::Text(&self.program.hash),
             Field::Schedule => Value::Text(self.stored.schedule),
             Field::IsLegal => Value::Truth(self.decoded.is_legal),
-            Field::Status => Value::Text(self.status()),
+            Field::Status => Value::Text(self.decoded.status.name()),
             Field::ExecutionTimes if self.decoded.has_times => Value::Times(self.times),
             Field::ExecutionTimes => Value::Null,
             Field::Runs => count(self.times.len()),
@@ -68,16 +68,6 @@ impl Record<'_> {
             Field::UpdateDate => Value::Instant(self.updated),
             Field::SourceProject => Value::Text(self.stored.source_project),
             Field::SourceCode => Value::text(self.program.source.as_deref()),
-        }
-    }
-
-    /// How the measurement ended, written only where it does not follow.
-    fn status(&self) -> &str {
-        match &self.decoded.status {
-            Some(status) => status,
-            None if !self.decoded.is_legal => "illegal",
-            None if self.times.is_empty() => "unmeasured",
-            None => "measured",
         }
     }
 

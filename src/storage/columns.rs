@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
-use super::{column, schema};
+use super::{column, environments, schema};
 use crate::error::{Error, Result};
 
 /// The record columns in the order of [`Stored`].
@@ -262,12 +262,9 @@ pub(crate) fn unscheduled(
 }
 
 /// The environment with this number, as JSON; a store may lack it, and the table.
-pub(crate) fn environment(connection: &Connection, path: &Path, id: i64) -> Result<Option<String>> {
+pub(crate) fn environment(connection: &Connection, path: &Path, number: i64) -> Result<Option<String>> {
     if !schema::has_additions(connection, path)? {
         return Ok(None);
     }
-    connection
-        .prepare_cached("SELECT environment FROM environments WHERE id = ?1")
-        .and_then(|mut select| select.query_row([id], |row| column::text(row, 0)).optional())
-        .map_err(Error::sqlite(path, "reading an environment"))
+    environments::get(connection, path, number)
 }

@@ -1,0 +1,95 @@
+//! A search answers for what its records are, and ends when it is told to. The mechanism is switched off once, to show
+//! that the test can fail.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use rusqlite::Connection;
+use tirastore::columns::{Constant, Field, Filter, Found, Query, Test};
+use tirastore::identity::{key, program};
+use tirastore::lock::{Interrupt, Uninterrupted};
+use tirastore::measurement::{Measurement, Outcome};
+use tirastore::mutation;
+use tirastore::store::Options;
+use tirastore::{Error, Store};
+
+const SOURCE: &str = "void p() {}";
+
+fn store_in(directory: &Path, count: u32) -> Store {
+    let store = Store::open(Options::new(directory.join("s.db")), &Uninterrupted).expect("opened");
+    let measurements: Vec<_> = (0..count)
+        .map(|number| Measurement {
+            program_name: "p".to_owned(),
+            program_source_code: SOURCE.to_owned(),
+            schedule: schedule(number),
+            outcome: Outcome::of(true, Some(vec![1.0 + f64::from(number)])),
+        })
+        .collect();
+    store.record_batch(&measurements, "measurements", false, &Uninterrupted).expect("recorded");
+    store
+}
+
+fn schedule(number: u32) -> String {
+    format!("U(L0,{number},comps=['c'])")
+}
+
+fn key_of(number: u32) -> String {
+    key::make_key(program::hash(SOURCE).as_str(), &schedule(number)).to_string()
+}
+
+fn whole() -> Query {
+    Query::new(Filter::default(), Field::default_columns())
+}
+
+#[test]
+fn a_search_does_not_answer_for_another_schedule() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let store = store_in(directory.path(), 8);
+    Connection::open(store.db_path())
+        .expect("opened")
+        .execute_batch("UPDATE records SET schedule = 'R(L1,comps=[''c''])' WHERE schedule LIKE 'U(L0,7,%'")
+        .expect("changed");
+    let search = || -> Found { store.search(&whole(), &Uninterrupted).expect("searched") };
+    let found = search();
+    assert_eq!((found.rows(), found.damaged.len()), (7, 1));
+    assert_eq!(found.damaged[0].key, key_of(7));
+    let without = mutation::without("search-checks-keys", search);
+    assert_eq!((without.rows(), without.damaged.len()), (8, 0), "answered without the mechanism");
+}
+
+#[test]
+fn a_search_ends_when_it_is_told_to() {
+    struct After(Cell<u32>);
+    impl Interrupt for After {
+        fn pending(&self) -> bool {
+            self.0.set(self.0.get().saturating_sub(1));
+            self.0.get() == 0
+        }
+    }
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let store = store_in(directory.path(), 10_000);
+    match store.search(&whole(), &After(Cell::new(2))) {
+        Err(Error::Interrupted) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.search(&whole(), &Uninterrupted).expect("searched").rows(), 10_000);
+}
+
+#[test]
+fn parts_of_a_scan_are_the_whole() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let store = store_in(directory.path(), 1000);
+    let slow = Test::new("min_time", ">", &Constant::Number(500.0)).expect("a test");
+    let query = Query::new(Filter::any_of(vec![vec![slow]]), vec![Field::Key]);
+    let (mut rows, mut parts, mut next) = (0, 0, None);
+    loop {
+        let scanned = store.scan(&query, next, 64, &Uninterrupted).expect("scanned");
+        rows += scanned.found.rows();
+        parts += 1;
+        next = scanned.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!((rows, parts), (500, 16));
+}
