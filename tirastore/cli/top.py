@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import time
 from contextlib import nullcontext, suppress
@@ -94,20 +95,26 @@ def _view(store: TiraStore, before: _Look, now: _Look, rows: int) -> Any:
     """Return everything that is shown at one moment."""
     from rich.console import Group  # noqa: PLC0415 -- help needs no tables
 
-    counts = {
-        "store": store.db_path,
-        "records": f"{now.records:,} of {now.programs:,} programs",
-        "new": f"{now.rate_since(before):.1f} records/s",
-        **dict(lock_rows(store.lock_info())),
-    }
+    state = (
+        ("store", store.db_path),
+        ("records", f"{now.records:,} of {now.programs:,} programs"),
+        ("new", f"{now.rate_since(before):.1f} records/s"),
+        *lock_rows(store.lock_info()),
+    )
     claims = claim_rows(store)
+    # An index finds these, however large the store is.
+    hour_ago = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     recent = store.search(
-        sort_by="creation_date", descending=True, limit=rows, columns=list(_RECENT)
+        [("creation_date", ">=", hour_ago)],
+        sort_by="creation_date",
+        descending=True,
+        limit=rows,
+        columns=list(_RECENT),
     )
     return Group(
-        pairs_table(counts.items()),
+        pairs_table(state),
         _titled(f"{len(claims)} claims", CLAIM_COLUMNS, claims[:rows]),
-        _titled("newest records", _RECENT, list(recent)),
+        _titled("newest records of the last hour", _RECENT, list(recent)),
     )
 
 
