@@ -117,6 +117,15 @@ def test_what_is_illegal_elsewhere_is_illegal_here(tmp_path: Path) -> None:
         assert found.status == "illegal"
 
 
+def test_a_row_may_name_an_environment_that_its_store_does_not_know(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old_store(path, [(S, '{"is_legal":true,"execution_times":[1.0],"environment":3}')])
+    with open_store(path) as store:
+        (run,) = store.runs("blur", SOURCE, S)
+        assert run.environment is None
+        assert store.lookup("blur", SOURCE, S, environment="this") is None
+
+
 def test_a_row_that_names_no_environment_is_of_no_machine(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     old_store(path, [(S, '{"is_legal": true, "execution_times": [1.0]}')])

@@ -2,6 +2,7 @@
 
 import contextlib
 import fnmatch
+import json
 import operator
 import re
 import sqlite3
@@ -97,7 +98,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TiraStore]:
     """Open a store that holds `ROWS`, in their order."""
     path = tmp_path_factory.mktemp("search") / "store.db"
     with open_store(path) as store:
+        environment = json.dumps(store.environment, sort_keys=True, separators=(",", ":"))
         for row in ROWS:
+            row["environment"] = environment
             store.record(
                 row["program_name"],
                 row["source_code"],
@@ -201,6 +204,7 @@ def expected(filters: list[Any] | None) -> list[str]:
         [("transformations", "match", "T?")],
         [("n_transformations", "==", 2)],
         [("environment", "is null")],
+        [("environment", "match", "*TestCPU*")],
         [("environment", "==", "{}")],
         [("hostname", "==", "node1"), ("username", "==", "ada")],
         [("creation_date", "<", LAST - timedelta(days=5))],

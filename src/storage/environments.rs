@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{column, result_json};
+use super::{column, result_json, schema};
 use crate::error::{Error, Result};
 
 /// The environment that the rows of one batch name.
@@ -58,12 +58,16 @@ fn number_of(connection: &Connection, path: &Path, environment: &str) -> Result<
     Ok(connection.last_insert_rowid())
 }
 
-/// The environment with this number, as canonical JSON; `None` where there is none.
+/// The environment with this number, as canonical JSON; `None` where there is none, or not even the table: a row that was
+/// copied into a store of the original names an environment of another store.
 ///
 /// # Errors
 ///
 /// [`Error::Sqlite`].
 pub(super) fn get(connection: &Connection, path: &Path, number: i64) -> Result<Option<String>> {
+    if !schema::has_environments(connection, path)? {
+        return Ok(None);
+    }
     connection
         .prepare_cached("SELECT environment FROM environments WHERE id = ?1")
         .and_then(|mut select| select.query_row([number], |row| column::text(row, 0)).optional())
