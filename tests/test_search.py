@@ -35,6 +35,7 @@ SCHEDULES = {
     "R(L2,comps=['c'])|T3(L0,L1,L2,8,8,8,comps=['c'])|P(L0,comps=['c'])": ["R", "T3", "P"],
 }
 PROGRAMS = ("blur", "gemm", "heat2d", "mvt")
+ENVIRONMENT = '{"cc":"gcc"}'
 LAST = datetime(2026, 2, 21, 15, 30, 12, tzinfo=UTC)
 
 #: What a search has to find, made without it.
@@ -77,7 +78,7 @@ def expected_rows() -> list[Row]:
                     "speedup": initial / fastest if fastest else None,
                     "transformations": kinds,
                     "n_transformations": len(kinds),
-                    "environment": None,
+                    "environment": ENVIRONMENT if number % 2 else None,
                     "hostname": f"node{number % 3}",
                     "username": "ada" if program % 2 else "bob",
                     "creation_date": LAST - timedelta(days=3 * program, seconds=number),
@@ -110,6 +111,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TiraStore]:
         sql = """UPDATE records SET hostname = ?, username = ?, creation_date = ?, update_date = ?
                  WHERE key = ?"""
         assert change(path, sql, row["hostname"], row["username"], *dates, row["key"]) == 1
+        named = ',"environment":7}' if row["environment"] else "}"
+        sql = "UPDATE records SET result_json = replace(result_json, ?, ?) WHERE key = ?"
+        assert change(path, sql, ',"environment":1}', named, row["key"]) == 1
+    change(path, "INSERT INTO environments VALUES (7, ?)", ENVIRONMENT)
     with open_store(path) as store:
         yield store
 
@@ -201,7 +206,7 @@ def expected(filters: list[Any] | None) -> list[str]:
         [("transformations", "match", "T?")],
         [("n_transformations", "==", 2)],
         [("environment", "is null")],
-        [("environment", "==", "{}")],
+        [("environment", "==", ENVIRONMENT)],
         [("hostname", "==", "node1"), ("username", "==", "ada")],
         [("creation_date", "<", LAST - timedelta(days=5))],
         [("creation_date", ">=", "2026-02-18T15:30:10+00:00")],
@@ -221,7 +226,16 @@ def test_each_operator_finds_what_python_finds(
     assert keys(filled.search(filters)) == expected(filters)
 
 
-TEXTS = ("program_name", "program_hash", "schedule", "status", "hostname", "username", "key")
+TEXTS = (
+    "program_name",
+    "program_hash",
+    "schedule",
+    "status",
+    "environment",
+    "hostname",
+    "username",
+    "key",
+)
 NUMBERS = (
     "n_runs",
     "min_time",
