@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from tirastore.analysis.tables import runs, times
+from tirastore.analysis.tables import rows_of_runs, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -159,8 +159,7 @@ def outliers(table: pd.DataFrame, threshold: float = 3.5, min_runs: int = 5) -> 
     middle, mad = _middle_and_mad(array)
     with np.errstate(divide="ignore", invalid="ignore"):  # among equal runs all others are far
         score = (array - middle[:, None]) / (_DEVIATION_OF_MAD * mad[:, None])
-    known = ~np.isnan(array)
-    enough = np.broadcast_to(known.sum(axis=1, keepdims=True) >= min_runs, array.shape)
-    long = runs(table).assign(score=score[known])
-    far = long[enough[known] & (long["score"].abs() > threshold)]
+        chosen = np.abs(score) > threshold
+    chosen &= (~np.isnan(array)).sum(axis=1, keepdims=True) >= min_runs
+    far = rows_of_runs(table, chosen, time=array, score=score)
     return far.sort_values("score", key=abs, ascending=False, kind="stable")

@@ -10,7 +10,7 @@ import pandas as pd
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["PAIR", "Statistic", "need", "runs", "statistic", "times"]
+__all__ = ["PAIR", "Statistic", "need", "rows_of_runs", "runs", "statistic", "times"]
 
 #: What is measured: the columns that tell one (program, schedule) from another.
 PAIR = ["program_hash", "schedule"]
@@ -107,10 +107,39 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
     0        a    1  1.25
     """
     array = times(table)
-    record, run = np.nonzero(~np.isnan(array))
-    return (
-        table.drop(columns="execution_times").iloc[record].assign(run=run, time=array[record, run])
-    )
+    return rows_of_runs(table, ~np.isnan(array), time=array)
+
+
+def rows_of_runs(
+    table: pd.DataFrame, chosen: npt.NDArray[np.bool_], **values: npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    """Return a row for each chosen run.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Records, with ``execution_times``.
+    chosen : numpy.ndarray of bool
+        Which runs, in the shape of `times`.
+    **values : numpy.ndarray
+        Columns to add, in that shape, too.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `runs` returns it, with a column for each of `values`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"execution_times": [[1.5, 1.25]]})
+    >>> rows_of_runs(table, np.array([[False, True]]), time=times(table))
+       run  time
+    0    1  1.25
+    """
+    record, run = np.nonzero(chosen)
+    columns = {name: value[record, run] for name, value in values.items()}
+    return table.drop(columns="execution_times").iloc[record].assign(run=run, **columns)
 
 
 def statistic(table: pd.DataFrame, stat: Statistic = "min") -> pd.Series:
