@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tirastore import _core
+from tirastore.verification import Finding, VerifyReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -234,6 +235,60 @@ class Maintained:
         (True, 'token')
         """
         return self._core.unseal()
+
+    def verify(self) -> VerifyReport:
+        """Look for damage: tell whether everything is what it was when it was written.
+
+        Hashes and keys name what they were made of. So the hash of every program and the key of
+        every record are computed again, every result is decoded, the program of every record is
+        looked for, and SQLite checks its pages and indexes. What cannot be read is reported, and
+        the rest verified. Writers wait meanwhile; a backup can be verified instead.
+
+        Returns
+        -------
+        VerifyReport
+            True where nothing is wrong; ``findings`` has what is, with key and cause.
+
+        Examples
+        --------
+        >>> report = store.verify()
+        >>> report.ok, report.findings
+        (True, ())
+        >>> print(report)
+        0 records and 0 programs verified: nothing is wrong
+        """
+        programs, records, findings = self._core.verify()
+        return VerifyReport(programs, records, tuple(Finding(*finding) for finding in findings))
+
+    def backup(self, backup_path: str | Path | None = None, *, verify: bool = False) -> Path:
+        """Copy one consistent state of the store, whatever writers are doing.
+
+        Parameters
+        ----------
+        backup_path : str or Path, optional
+            Where to; default: ``<stem>_<UTC time>.db`` beside the store. What is there is
+            replaced once the copy is complete.
+        verify : bool
+            Look for damage in the copy, as :meth:`verify` does, before it gets its name. Writers
+            do not wait for that.
+
+        Returns
+        -------
+        Path
+            The backup, which is a store itself.
+
+        Raises
+        ------
+        DamagedCopyError
+            With `verify`: what is wrong. No backup was written; what was there is untouched.
+
+        Examples
+        --------
+        >>> store.backup(verify=True).suffix
+        '.db'
+        """
+        path = None if backup_path is None else Path(backup_path)
+        return self._core.backup(path, bool(verify))
 
     def restore(self, backup_path: str | Path) -> None:
         """Replace all records of this store by those of a backup.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tirastore import _core, _defaults
 from tirastore._search import Searched
+from tirastore.administration import Administered
 from tirastore.buffer import WriteBuffer
 from tirastore.errors import CorruptRecordWarning, CpuMismatchWarning
 from tirastore.history import Historical
@@ -19,7 +20,6 @@ from tirastore.memoize import Memoizing
 from tirastore.metrics import Measured
 from tirastore.records import LookupResult, choose_if_exists
 from tirastore.transfer import Transferred
-from tirastore.verification import Finding, VerifyReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,11 +33,7 @@ __all__ = ["TiraStore"]
 _GLANCE_SECONDS = 2.0
 
 
-def _within_i64(number: int) -> int:
-    return min(max(number, 0), 2**63 - 1)
-
-
-class TiraStore(Historical, Searched, Maintained, Measured, Memoizing, Transferred):
+class TiraStore(Administered, Historical, Searched, Maintained, Measured, Memoizing, Transferred):
     """A store of program measurements that many processes on many nodes share.
 
     A drop-in replacement of the original TiraStore: same names, same file, same keys.
@@ -539,252 +535,6 @@ class TiraStore(Historical, Searched, Maintained, Measured, Memoizing, Transferr
             message = f"{len(damaged)} damaged records were left out: {causes}"
             warnings.warn(message, CorruptRecordWarning, stacklevel=2)
         return [LookupResult(*fields) for fields in good]
-
-    def get(self, key: str) -> dict[str, Any] | None:
-        """Return a record, undecoded, with its program.
-
-        Parameters
-        ----------
-        key : str
-            From :func:`~tirastore.make_key` or :meth:`keys`.
-
-        Returns
-        -------
-        dict or None
-            The columns of ``records``, and ``program_name`` and ``source_code``.
-
-        Raises
-        ------
-        CorruptRecordError
-            A column holds no text, or the record's program is missing.
-
-        Examples
-        --------
-        >>> store.get("0" * 64) is None
-        True
-        """
-        return self._core.get(key)
-
-    def put(
-        self, key: str, program_hash: str, schedule: str, result_json: str, overwrite: bool = False
-    ) -> bool:
-        """Write a record by its key, for administration: key and schedule are not checked.
-
-        Parameters
-        ----------
-        key, program_hash : str
-            64 hexadecimal digits each; the program must be stored already.
-        schedule : str
-            Normal form of the schedule.
-        result_json : str
-            JSON object with ``is_legal`` and ``execution_times`` (milliseconds), and ``status`` and
-            ``details`` where there are some. It is stored as it is: without an environment, unless
-            it names one by its number.
-        overwrite : bool
-            Replace what is recorded.
-
-        Returns
-        -------
-        bool
-            ``True`` if it was written.
-
-        Raises
-        ------
-        UnknownProgramError
-            The program is not in the store.
-        InvalidMeasurementError
-            `result_json` is no result.
-
-        Examples
-        --------
-        >>> import tirastore
-        >>> _ = store.record("mm", "void mm() {}", "", True, [1.5])
-        >>> program = tirastore.make_program_hash("void mm() {}")
-        >>> schedule = "R(L0,comps=['c'])"
-        >>> key = tirastore.make_key(program, schedule)
-        >>> store.put(key, program, schedule, '{"is_legal":false}')
-        True
-        """
-        return self._core.put(key, program_hash, schedule, result_json, bool(overwrite))
-
-    def delete(self, key: str) -> bool:
-        """Remove a record and all its :meth:`runs`; its program stays.
-
-        Parameters
-        ----------
-        key : str
-            From :func:`~tirastore.make_key` or :meth:`keys`.
-
-        Returns
-        -------
-        bool
-            ``True`` if it was there.
-
-        Examples
-        --------
-        >>> store.delete("0" * 64)
-        False
-        """
-        return self._core.delete(key)
-
-    def count(self) -> int:
-        """Return the number of records.
-
-        Examples
-        --------
-        >>> store.count()
-        0
-        """
-        return self._core.count()
-
-    def program_count(self) -> int:
-        """Return the number of distinct programs.
-
-        Examples
-        --------
-        >>> store.program_count()
-        0
-        """
-        return self._core.program_count()
-
-    def stats(self) -> dict[str, Any]:
-        """Return counts over the whole store.
-
-        Returns
-        -------
-        dict
-            ``total_records``, ``legal_records``, ``illegal_records``, ``statuses`` (a count for
-            each status), ``damaged_records`` (not decodable, or with times that are NaN or
-            infinite), ``total_programs``, ``source_projects``, ``users``, ``cpu_model``,
-            ``slurm_cpus``.
-
-        Examples
-        --------
-        >>> store.stats()["total_records"]
-        0
-        """
-        return self._core.stats()
-
-    def keys(self, limit: int = 0, offset: int = 0, *, after: str | None = None) -> list[str]:
-        """Return keys of records in the order in which they were created.
-
-        Parameters
-        ----------
-        limit : int
-            At most this many; 0 for all, and then `offset` is ignored.
-        offset : int
-            Leave this many out first.
-        after : str, optional
-            Begin behind this key: pages that cost the same at the end of a large store as at
-            its beginning.
-
-        Returns
-        -------
-        list of str
-            64 hexadecimal digits each.
-
-        Raises
-        ------
-        ValueError
-            No record has the key `after`.
-
-        Examples
-        --------
-        >>> store.keys(limit=10)
-        []
-        """
-        return self._core.keys(_within_i64(limit), _within_i64(offset), after)
-
-    def verify(self) -> VerifyReport:
-        """Look for damage: tell whether everything is what it was when it was written.
-
-        Hashes and keys name what they were made of. So the hash of every program and the key of
-        every record are computed again, every result is decoded, the program of every record is
-        looked for, and SQLite checks its pages and indexes. What cannot be read is reported, and
-        the rest verified. Writers wait meanwhile; a backup can be verified instead.
-
-        Returns
-        -------
-        VerifyReport
-            True where nothing is wrong; ``findings`` has what is, with key and cause.
-
-        Examples
-        --------
-        >>> report = store.verify()
-        >>> report.ok, report.findings
-        (True, ())
-        >>> print(report)
-        0 records and 0 programs verified: nothing is wrong
-        """
-        programs, records, findings = self._core.verify()
-        return VerifyReport(programs, records, tuple(Finding(*finding) for finding in findings))
-
-    def backup(self, backup_path: str | Path | None = None, *, verify: bool = False) -> Path:
-        """Copy one consistent state of the store, whatever writers are doing.
-
-        Parameters
-        ----------
-        backup_path : str or Path, optional
-            Where to; default: ``<stem>_<UTC time>.db`` beside the store. What is there is
-            replaced once the copy is complete.
-        verify : bool
-            Look for damage in the copy, as :meth:`verify` does, before it gets its name. Writers
-            do not wait for that.
-
-        Returns
-        -------
-        Path
-            The backup, which is a store itself.
-
-        Raises
-        ------
-        DamagedCopyError
-            With `verify`: what is wrong. No backup was written; what was there is untouched.
-
-        Examples
-        --------
-        >>> store.backup(verify=True).suffix
-        '.db'
-        """
-        path = None if backup_path is None else Path(backup_path)
-        return self._core.backup(path, bool(verify))
-
-    def export(self, output_path: str | Path, fmt: Literal["json", "jsonl"] = "json") -> Path:
-        """Write everything as JSON: programs by name, each with its schedules.
-
-        Memory does not grow with the store; workers wait only for a copy of the file.
-
-        Parameters
-        ----------
-        output_path : str or Path
-            Where to. What is there is replaced once the export is complete.
-        fmt : {"json", "jsonl"}
-            One object, or one line for each program. A name with several sources is exported as
-            ``name_v1``, ``name_v2``, leaving out what is itself a program's name.
-
-        Returns
-        -------
-        Path
-            The export. Each program has ``Tiramisu_cpp``, ``schedules_list`` (of
-            ``schedule_str``, ``is_legal``, ``execution_times`` in milliseconds, and ``status``
-            and ``details`` where they do not follow), ``program_name``, and ``further_names`` where
-            it has some. Superseded runs are not exported.
-
-        Warns
-        -----
-        CorruptRecordWarning
-            Damaged records were written as null.
-
-        Examples
-        --------
-        >>> store.export("all.json").name
-        'all.json'
-        """
-        path, damaged = self._core.export(Path(output_path), fmt)
-        if damaged:
-            message = f"{damaged} damaged records: what could not be read of them is null in {path}"
-            warnings.warn(message, CorruptRecordWarning, stacklevel=2)
-        return path
 
     def close(self) -> None:
         """End the use of this store: later calls raise ``StoreClosedError``. May be repeated.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from tirastore.errors import CorruptRecordWarning
 from tirastore.extras import pyarrow_for
 
 if TYPE_CHECKING:
@@ -128,6 +130,43 @@ class Transferred:
             return self._merge(other_db)
         with TiraStore(other_db, read_only=True, allow_cpu_mismatch=True) as other:
             return self._merge(other)
+
+    def export(self, output_path: str | Path, fmt: Literal["json", "jsonl"] = "json") -> Path:
+        """Write everything as JSON: programs by name, each with its schedules.
+
+        Memory does not grow with the store; workers wait only for a copy of the file.
+
+        Parameters
+        ----------
+        output_path : str or Path
+            Where to. What is there is replaced once the export is complete.
+        fmt : {"json", "jsonl"}
+            One object, or one line for each program. A name with several sources is exported as
+            ``name_v1``, ``name_v2``, leaving out what is itself a program's name.
+
+        Returns
+        -------
+        Path
+            The export. Each program has ``Tiramisu_cpp``, ``schedules_list`` (of
+            ``schedule_str``, ``is_legal``, ``execution_times`` in milliseconds, and ``status``
+            and ``details`` where they do not follow), ``program_name``, and ``further_names`` where
+            it has some. Superseded runs are not exported.
+
+        Warns
+        -----
+        CorruptRecordWarning
+            Damaged records were written as null.
+
+        Examples
+        --------
+        >>> store.export("all.json").name
+        'all.json'
+        """
+        path, damaged = self._core.export(Path(output_path), fmt)
+        if damaged:
+            message = f"{damaged} damaged records: what could not be read of them is null in {path}"
+            warnings.warn(message, CorruptRecordWarning, stacklevel=2)
+        return path
 
     def export_dataset(
         self,
