@@ -78,7 +78,7 @@ def test_importing_costs_little_more_than_the_standard_modules_that_it_needs() -
     code = """
 import time
 began = time.process_time()
-import dataclasses, datetime, html, logging, pathlib, threading, typing, warnings
+import dataclasses, datetime, html, pathlib, threading, typing, warnings
 standard = time.process_time()
 import tirastore
 print((time.process_time() - standard) / (standard - began))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import signal
 import threading
@@ -14,6 +13,7 @@ from tirastore import _core
 from tirastore.records import LookupResult, choose_if_exists
 
 if TYPE_CHECKING:
+    import logging
     from types import FrameType, TracebackType
 
     from tirastore.records import ExecutionTimes, IfExists, Status
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["WriteBuffer"]
 
-_log = logging.getLogger("tirastore")
+
+def _log() -> logging.Logger:
+    import logging  # noqa: PLC0415 -- a tenth of what importing the package costs
+
+    return logging.getLogger("tirastore")
+
+
 _open: weakref.WeakSet[WriteBuffer] = weakref.WeakSet()
 #: Buffers of a parent process: not even to be dropped here, where their threads are not.
 _of_parents: list[_core.Buffer] = []
@@ -291,7 +297,7 @@ class WriteBuffer:
         try:
             self._ends_after_flush = core.post() is None
         except Exception:  # noqa: BLE001 -- the process ends, whatever it is
-            _log.exception("%r could not hand over its records at SIGTERM", self)
+            _log().exception("%r could not hand over its records at SIGTERM", self)
         return not self._ends_after_flush
 
     def _end(self) -> None:
@@ -346,7 +352,7 @@ def _hand_over_at_end(core: _core.Buffer) -> None:
         try:
             core.post()
         except Exception:  # noqa: BLE001 -- nobody could catch it
-            _log.exception("a buffer that was forgotten could not hand over its records")
+            _log().exception("a buffer that was forgotten could not hand over its records")
 
 
 @atexit.register
@@ -358,5 +364,5 @@ def _close_all() -> None:
             try:
                 buffer.close()
             except Exception:  # noqa: BLE001 -- the next buffer is to be closed, too
-                _log.exception("%r could not be flushed at exit; its records are posted", buffer)
+                _log().exception("%r could not be flushed at exit; its records are posted", buffer)
                 _hand_over_at_end(core)
