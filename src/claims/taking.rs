@@ -111,7 +111,7 @@ fn take_in_tenure(
 ) -> Result<Vec<Claim>> {
     let path = place.db_path.as_path();
     let owner = Owner::me().to_string();
-    let lease_ms = i64::try_from(terms.lease.as_millis()).unwrap_or(i64::MAX);
+    let lease_ms = i64::try_from(terms.lease.as_millis()).unwrap_or(i64::MAX).max(1);
     let mut taken = Vec::new();
     commit::write(place, interrupt, |tenure| {
         let (connection, observer) = (tenure.connection(), Observer::now());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::observer::{Observer, Standing};
 use crate::commit::{self, claimed::owner_of};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lock::{Interrupt, Patience, Place, Wait};
 use crate::reads::{self, ReadMode};
 use crate::storage::claims::{self, StoredClaim};
@@ -56,11 +56,15 @@ pub(crate) fn wait(
     let mut seen = None;
     loop {
         let observer = Observer::now();
-        let (date, claim) = reads::read(place, mode, interrupt, |snapshot| {
+        let found = reads::read(place, mode, interrupt, |snapshot| {
             let (connection, path) = (snapshot.connection(), place.db_path.as_path());
             let date = records::get(connection, path, key)?.map(|record| record.update_date);
             Ok((date, claims::get(connection, path, key, &observer.name)?))
-        })?;
+        });
+        let (date, claim) = match found {
+            Err(Error::LockTimeout { .. }) if wait.is_over() => return Ok(Awaited::TimedOut(None)),
+            other => other?,
+        };
         if date.is_some_and(|date| until.newer_than != Some(date.as_str())) {
             return Ok(Awaited::Recorded);
         }
@@ -111,7 +115,7 @@ fn watch(
         return Ok(());
     }
     let path = place.db_path.as_path();
-    commit::write(place, interrupt, |tenure| {
+    let stored = commit::write(place, interrupt, |tenure| {
         let connection = tenure.connection();
         let now = claims::get(connection, path, &claim.key, &observer.name)?;
         let is_new = now.is_some_and(|now| {
@@ -125,5 +129,10 @@ fn watch(
             claims::observe(connection, path, beat, &observer.name, observer.now_ms)?;
         }
         Ok(())
-    })
+    });
+    match stored {
+        // Whoever only waits does not fail because others do not get to know what it sees.
+        Err(error) if !matches!(error, Error::Interrupted | Error::Closed { .. }) => Ok(()),
+        other => other,
+    }
 }

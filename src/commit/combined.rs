@@ -201,8 +201,19 @@ impl Drop for Request<'_> {
 struct Combined {
     mine: usize,
     kept: Kept,
-    threads: Vec<(Arc<Waiting>, Option<usize>)>,
-    posts: Vec<(Post, Option<i64>)>,
+    threads: Vec<(Arc<Waiting>, Beside)>,
+    posts: Vec<(Post, Beside)>,
+}
+
+/// What became of a batch of somebody else.
+#[derive(Clone, Copy)]
+enum Beside {
+    /// It failed here, or was not tried: its owner will see when it comes in.
+    Left,
+    /// It is in the store, and this is what its owner is told.
+    Answer(i64),
+    /// It can never get in. Its owner hears why when it comes in, if it lives.
+    Refused,
 }
 
 impl Combined {
@@ -221,8 +232,8 @@ impl Combined {
         Self {
             mine: 0,
             kept,
-            threads: threads.into_iter().map(|waiting| (waiting, None)).collect(),
-            posts: posts.into_iter().map(|post| (post, None)).collect(),
+            threads: threads.into_iter().map(|waiting| (waiting, Beside::Left)).collect(),
+            posts: posts.into_iter().map(|post| (post, Beside::Left)).collect(),
         }
     }
 
@@ -232,12 +243,11 @@ impl Combined {
         in_transaction(request.place, tenure, |connection| {
             self.kept.put(connection, request.place, tenure)?;
             self.mine = usize::try_from(put(request.batch(), tenure, path, asked)?).unwrap_or(0);
-            for (waiting, answer) in &mut self.threads {
-                *answer = put_beside(connection, &waiting.batch, tenure, path)?
-                    .and_then(|answer| usize::try_from(answer).ok());
+            for (waiting, beside) in &mut self.threads {
+                *beside = put_beside(connection, &waiting.batch, tenure, path)?;
             }
-            for (post, answer) in &mut self.posts {
-                *answer = put_beside(connection, &post.batch, tenure, path)?;
+            for (post, beside) in &mut self.posts {
+                *beside = put_beside(connection, &post.batch, tenure, path)?;
             }
             Ok(())
         })?;
@@ -252,14 +262,16 @@ impl Combined {
         let counts = &request.group.counts;
         CommitCounts::add(&counts.combined, self.kept.acknowledge(request.place));
         CommitCounts::add(&counts.combined, self.threads.len() + self.posts.len());
-        for (waiting, answer) in &self.threads {
-            if let Some(answer) = answer {
-                waiting.set_answer(*answer);
+        for (waiting, beside) in &self.threads {
+            if let Beside::Answer(answer) = beside {
+                waiting.set_answer(usize::try_from(*answer).unwrap_or(0));
             }
         }
-        for (post, answer) in &self.posts {
-            if let Some(answer) = answer {
-                request.queue.answer(post, *answer);
+        for (post, beside) in &self.posts {
+            match beside {
+                Beside::Answer(answer) => request.queue.answer(post, *answer),
+                Beside::Refused => request.queue.refuse(post),
+                Beside::Left => {}
             }
         }
     }
@@ -279,18 +291,16 @@ fn put(batch: &Batch, tenure: &Tenure<'_>, path: &Path, asked: bool) -> Result<i
     Ok(written)
 }
 
-/// The same for a batch of somebody else, whose failure is not this tenure's: its owner will see it when it comes in.
-/// `None` where there is nothing to answer.
-fn put_beside(
-    connection: &Connection,
-    batch: &Batch,
-    tenure: &Tenure<'_>,
-    path: &Path,
-) -> Result<Option<i64>> {
+/// The same for a batch of somebody else, whose failure is not this tenure's.
+fn put_beside(connection: &Connection, batch: &Batch, tenure: &Tenure<'_>, path: &Path) -> Result<Beside> {
     if applied::known(connection, path, &batch.id)? == Known::Past {
         // Nobody waits for it. It must not come in late, over what its client has written since.
-        return Ok(Some(0));
+        return Ok(Beside::Answer(0));
     }
     let outcome = connection::in_savepoint(connection, path, || put(batch, tenure, path, true))?;
-    Ok(outcome.ok())
+    Ok(match outcome {
+        Ok(answer) => Beside::Answer(answer),
+        Err(Error::ClaimLost { .. }) => Beside::Refused,
+        Err(_) => Beside::Left,
+    })
 }

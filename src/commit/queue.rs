@@ -173,6 +173,11 @@ impl Queue {
         let _ = fs::rename(self.path(&post.stem, NEW), answered);
     }
 
+    /// Removes a post that can never get in: everybody would read it again, and its owner may be dead.
+    pub(super) fn refuse(&self, post: &Post) {
+        let _ = fs::remove_file(self.path(&post.stem, NEW));
+    }
+
     fn path(&self, stem: &str, ending: &str) -> PathBuf {
         self.directory.join(format!("{stem}{ending}"))
     }

@@ -24,7 +24,10 @@ pub(super) fn in_transaction<T>(
     let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
         .map_err(failed("beginning a transaction"))?;
     schema::create_additions(connection, path)?;
-    let counted = tally::is_right(connection, path)?;
+    let counted = tally::right_under(connection, path)?;
+    if counted.is_none() {
+        tally::distrust(connection, path)?;
+    }
     let before = connection.total_changes();
     let value = work(connection)?;
     if connection.total_changes() == before {
@@ -35,8 +38,8 @@ pub(super) fn in_transaction<T>(
         // Nothing to commit, and nothing to remember: asked again, the work answers the same.
         return Ok(value);
     }
-    if counted {
-        tally::stays_right(connection, path)?;
+    if let Some(before) = counted {
+        tally::vouch(connection, path, before)?;
     }
     tenure.confirm()?;
     transaction.commit().map_err(|error| {

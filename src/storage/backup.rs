@@ -10,8 +10,9 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use tempfile::NamedTempFile;
 
-use super::{birth, connection};
+use super::{birth, connection, schema, tally};
 use crate::error::{Error, Result};
+use crate::mutation;
 use crate::scratch;
 
 /// Pages between two calls of `between`: 16 MB at the usual page size.
@@ -42,6 +43,10 @@ pub(crate) fn copy_aside(
             }
         }
     }
+    if schema::has_additions(&target, aside.path())? && !mutation::off("copies-are-not-vouched-for") {
+        tally::distrust(&target, aside.path())?;
+    }
+    drop(target);
     Ok(aside)
 }
 

@@ -191,6 +191,19 @@ pub(crate) fn observe(
 }
 
 /// Removes what was seen of an earlier state of the claim on `key`.
+/// Forgets that measuring `key` has failed, with its record: it is to be measured anew.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub(super) fn forget_failure(connection: &Connection, path: &Path, key: &str) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM claims WHERE key = ?1 AND failure IS NOT NULL")
+        .and_then(|mut delete| delete.execute([key]))
+        .map(|_| ())
+        .map_err(Error::sqlite(path, "ending a claim"))
+}
+
 fn forget(connection: &Connection, path: &Path, key: &str) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM claim_observations WHERE key = ?1")

@@ -90,8 +90,13 @@ pub(crate) fn raise_epoch(connection: &Connection, path: &Path) -> Result<()> {
 
 /// The number in the file's header that SQLite raises with every transaction of anybody: that of the last committed
 /// one, also within a transaction, as no page reaches the file before its end. 0 for an empty file.
-pub(crate) fn change_counter(connection: &Connection) -> u32 {
+///
+/// # Errors
+///
+/// [`Error::Sqlite`] where the file cannot be read.
+pub(crate) fn change_counter(connection: &Connection, path: &Path) -> Result<u32> {
     const PLACE: i64 = 24;
+    let mut outcome = rusqlite::ffi::SQLITE_IOERR_READ;
     let mut file: *mut rusqlite::ffi::sqlite3_file = std::ptr::null_mut();
     let mut counter = [0_u8; 4];
     // SAFETY: the handle is that of an open connection, which this thread alone uses. The operation writes the address
@@ -108,10 +113,16 @@ pub(crate) fn change_counter(connection: &Connection) -> u32 {
         if let Some(read) =
             file.as_ref().and_then(|file| file.pMethods.as_ref()).and_then(|methods| methods.xRead)
         {
-            read(file, counter.as_mut_ptr().cast(), 4, PLACE);
+            outcome = read(file, counter.as_mut_ptr().cast(), 4, PLACE);
         }
     }
-    u32::from_be_bytes(counter)
+    match outcome {
+        rusqlite::ffi::SQLITE_OK | rusqlite::ffi::SQLITE_IOERR_SHORT_READ => Ok(u32::from_be_bytes(counter)),
+        code => {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            Err(Error::sqlite(path, "reading the header")(error))
+        }
+    }
 }
 
 /// `map_err` adapter for a connection to a private file: the system's own error where SQLite only knows that there was

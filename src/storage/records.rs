@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use super::environments::Named;
 use super::summary::Verdict;
 use super::tally::{self, Counts, Kind};
-use super::{column, connection, result_json, runs};
+use super::{claims, column, connection, result_json, runs};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::identity::key;
@@ -331,6 +331,7 @@ pub fn delete(connection: &Connection, path: &Path, key: &str) -> Result<bool> {
         .map_err(Error::sqlite(path, "deleting a record"))?;
     if removed > 0 {
         runs::delete(connection, path, key)?;
+        claims::forget_failure(connection, path, key)?;
         raise_epoch(connection, path)?;
     }
     Ok(removed > 0)

@@ -38,7 +38,7 @@ pub(crate) type Counts = BTreeMap<Kind, i64>;
 ///
 /// [`Error::Sqlite`].
 pub(crate) fn read(connection: &Connection, path: &Path) -> Result<Option<Counts>> {
-    if !is_right(connection, path)? {
+    if right_under(connection, path)?.is_none() {
         return Ok(None);
     }
     connection
@@ -59,33 +59,47 @@ pub(crate) fn read(connection: &Connection, path: &Path) -> Result<Option<Counts
         .map_err(Error::sqlite(path, "reading the counts"))
 }
 
-/// Is the table right, for the file as it was before the running transaction?
+/// The change counter of the file as it was before the running transaction, if the table is right under it.
 ///
 /// # Errors
 ///
 /// [`Error::Sqlite`].
-pub(crate) fn is_right(connection: &Connection, path: &Path) -> Result<bool> {
+pub(crate) fn right_under(connection: &Connection, path: &Path) -> Result<Option<u32>> {
     if !schema::has_additions(connection, path)? {
-        return Ok(false);
+        return Ok(None);
     }
     let counter: Option<u32> = connection
         .prepare_cached("SELECT records FROM tally WHERE verdict = ?1")
         .and_then(|mut select| select.query_row([COUNTER], |row| row.get(0)).optional())
         .map_err(Error::sqlite(path, "reading the counts"))?;
-    let found = sqlite::change_counter(connection);
-    Ok(counter.is_some_and(|counter| counter == found || mutation::off("tally-knows-the-counter")))
+    let found = sqlite::change_counter(connection, path)?;
+    let is_right = |counter: &u32| *counter == found || mutation::off("tally-knows-the-counter");
+    Ok(counter.filter(is_right).map(|_| found))
 }
 
-/// Says, in a transaction before which the table was right, that it is right after it.
+/// Says, in a transaction that began with the change counter `before`, that the table is right after it.
 ///
 /// # Errors
 ///
 /// [`Error::Sqlite`].
-pub(crate) fn stays_right(connection: &Connection, path: &Path) -> Result<()> {
-    let next = sqlite::change_counter(connection).wrapping_add(1);
+pub(crate) fn vouch(connection: &Connection, path: &Path, before: u32) -> Result<()> {
     connection
         .prepare_cached("INSERT OR REPLACE INTO tally VALUES ('', '', ?1, ?2)")
-        .and_then(|mut replace| replace.execute(params![COUNTER, next]))
+        .and_then(|mut replace| replace.execute(params![COUNTER, before.wrapping_add(1)]))
+        .map(|_| ())
+        .map_err(Error::sqlite(path, "counting records"))
+}
+
+/// Says that the table is right under no counter: one that is wrong now could be that of the file later, as the copies
+/// that SQLite makes begin to count at 1.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub(crate) fn distrust(connection: &Connection, path: &Path) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM tally WHERE verdict = ?1")
+        .and_then(|mut delete| delete.execute([COUNTER]))
         .map(|_| ())
         .map_err(Error::sqlite(path, "counting records"))
 }
@@ -123,7 +137,7 @@ pub(crate) fn recount(
     let counts = scan(connection, path, between)?;
     connection.execute("DELETE FROM tally", []).map_err(Error::sqlite(path, "counting records"))?;
     add(connection, path, &counts)?;
-    stays_right(connection, path)
+    vouch(connection, path, sqlite::change_counter(connection, path)?)
 }
 
 /// Which kind a row of `source_project`, `username` and `result_json` is.

@@ -6,6 +6,7 @@ use super::Store;
 use super::adopt::{Adoption, check_date, check_dates};
 use crate::commit::{Program, Row};
 use crate::error::{Error, Result};
+use crate::identity::program;
 use crate::lock::Interrupt;
 use crate::measurement::{IfExists, Outcome};
 use crate::storage::adopt::{Origin, Past};
@@ -74,6 +75,10 @@ impl Store {
 fn as_it_is(whole: Whole) -> Result<Adoption> {
     let Whole { row, environment, further_names, history, .. } = whole;
     let RecordOfProgram { record, program_name, source_code, .. } = row.whole()?;
+    if program::hash(&source_code).as_str() != record.program_hash {
+        let cause = format!("the source of its program {} has another hash", record.program_hash);
+        return Err(Error::CorruptRecord { key: record.key, cause });
+    }
     let result_json = result_of(&record)?;
     let origin = Origin {
         creation_date: record.creation_date.clone(),

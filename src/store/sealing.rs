@@ -8,6 +8,7 @@ use crate::clock;
 use crate::commit;
 use crate::error::{Error, Result};
 use crate::lock::{self, Interrupt, LockInfo};
+use crate::notices;
 use crate::storage::{connection, journal, meta, schema, tally};
 
 /// Records that are handed over while a store is unsealed are written so many times before that is given up.
@@ -24,15 +25,20 @@ impl Store {
     pub fn seal(&self, interrupt: &dyn Interrupt) -> Result<bool> {
         self.check_open()?;
         self.check_writes()?;
-        if !lock::seal(&self.place, interrupt)? {
+        let path = self.db_path();
+        let is_new = lock::seal(&self.place, interrupt)?;
+        // Sealed by one that died before it counted, or written by somebody who does not count.
+        let counted = !is_new
+            && self.read(interrupt, |snapshot| tally::right_under(snapshot.connection(), path))?.is_some();
+        if counted {
             return Ok(false);
         }
         self.write(interrupt, |tenure| {
-            connection::raise_epoch(tenure.connection(), self.db_path())?;
-            tally::recount(tenure.connection(), self.db_path(), &mut || tenure.renew())?;
-            meta::set(tenure.connection(), self.db_path(), "sealed_at", &clock::now_iso())
+            connection::raise_epoch(tenure.connection(), path)?;
+            tally::recount(tenure.connection(), path, &mut || tenure.renew())?;
+            if is_new { meta::set(tenure.connection(), path, "sealed_at", &clock::now_iso()) } else { Ok(()) }
         })?;
-        Ok(true)
+        Ok(is_new)
     }
 
     /// Opens a sealed store to clients of the original, which must happen while nobody uses it. `false` if it was open.
@@ -72,9 +78,16 @@ impl Store {
             return Err(Error::InvalidArgument(text));
         }
         lock::restore(&self.place, &backup, interrupt)?;
-        self.write(interrupt, |tenure| {
+        let counted = self.write(interrupt, |tenure| {
             tally::recount(tenure.connection(), self.db_path(), &mut || tenure.renew())
-        })
+        });
+        if let Err(error) = counted {
+            let text = format!(
+                "the store is restored; count() and stats() will be slow until it is sealed again: {error}"
+            );
+            notices::put(text);
+        }
+        Ok(())
     }
 }
 

@@ -182,6 +182,42 @@ fn counts_are_right_after_somebody_who_does_not_count() {
 }
 
 #[test]
+fn a_copy_does_not_begin_where_its_original_was_right() {
+    let counts = |without| {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let store = open(directory.path());
+        assert!(store.unseal(&Uninterrupted).expect("unsealed"));
+        let file = Connection::open(store.db_path()).expect("opened");
+        // The file that was right under 1, as new ones are, and under which SQLite's copies begin.
+        file.execute("UPDATE tally SET records = 1 WHERE verdict = -1", []).expect("updated");
+        file.execute("INSERT INTO programs VALUES ('h', 'p', '')", []).expect("inserted");
+        let values = "('k', 'h', '', '{}', '', '', '', '', '')";
+        file.execute(&format!("INSERT INTO records VALUES {values}"), []).expect("inserted");
+        drop(file);
+        let backup = mutation::without(without, || store.backup(None, &Uninterrupted).expect("backup"));
+        let options = Options { allow_cpu_mismatch: true, ..Options::new(backup) };
+        let copy = Store::open(options, &Uninterrupted).expect("opened");
+        (copy.count(&Uninterrupted).expect("counted"), store.count(&Uninterrupted).expect("counted"))
+    };
+    assert_eq!(counts(""), (1, 1));
+    assert_eq!(counts("copies-are-not-vouched-for"), (0, 1), "this test cannot see it fail");
+}
+
+#[test]
+fn sealing_a_sealed_store_mends_its_counts() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let store = open(directory.path());
+    record(&store, 0, Some(&[1.0]), false);
+    let file = Connection::open(store.db_path()).expect("opened");
+    file.execute("DELETE FROM records", []).expect("deleted");
+    drop(file);
+    assert!(!vouches(&store));
+    assert!(!store.seal(&Uninterrupted).expect("sealed before"));
+    assert!(vouches(&store));
+    assert_eq!(stats(&store), counted(&store));
+}
+
+#[test]
 fn sealing_and_restoring_count_anew() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let store = open(directory.path());
