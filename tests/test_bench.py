@@ -23,7 +23,7 @@ from tirastore import validate_schedule
 
 ROOT = Path(__file__).parent.parent
 MIXED = Crowd("half record", processes=3, operations=30, writes=0.5, prepared=20)
-CONTESTED = Crowd("same keys", processes=3, operations=30, writes=1.0, prepared=0, contested=True)
+CONTESTED = Crowd("same keys", processes=3, operations=150, writes=1.0, prepared=0, contested=True)
 
 
 class Forgets(SqliteDelete):
