@@ -10,7 +10,8 @@
 TIRASTORE_HOME=${TIRASTORE_HOME:-${SLURM_SUBMIT_DIR:-$PWD}}
 if [[ ! -f $TIRASTORE_HOME/slurm/env.sh ]]; then
     echo "$TIRASTORE_HOME is no checkout of tirastore: submit from there, or set TIRASTORE_HOME" >&2
-    exit 2
+    # Not exit: it would end the shell of whoever sources this. Scripts have `set -e`.
+    return 2
 fi
 if [[ -n ${TIRASTORE_MODULES:-} ]]; then
     # shellcheck disable=SC2086 # a list

@@ -18,20 +18,30 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from tirastore import ClaimLostError, TiraStore, make_key, make_program_hash
+from tirastore import (
+    ClaimLostError,
+    StorageError,
+    TiraStore,
+    TiraStoreError,
+    make_key,
+    make_program_hash,
+)
 from tirastore.measure import PROGRAMS, Measurer
 from tirastore.measure.errors import MeasurementError
 from tirastore.measure.exploration import pairs_to_explore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tirastore import Claim
+    from tirastore.measure import Outcome
     from tirastore.measure.program import Program
 
 MORE_TO_DO = 75  # EX_TEMPFAIL of sysexits.h
 POLL_S = 1.0
 REPORT_S = 60.0
+TRIES = 10
+RETRY_S = 5.0
 
 
 class Ended(BaseException):
@@ -94,6 +104,7 @@ class Worker:
                     self.measure(measurer, claims)
                     if not claims and self.look_around():
                         # Others measure what is left; if one of them dies, it is ours.
+                        self.report("waiting for others", every=REPORT_S)
                         with self.ending.interrupts():
                             time.sleep(POLL_S)
         except Ended:
@@ -113,40 +124,70 @@ class Worker:
 
     def measure(self, measurer: Measurer, claims: list[Claim]) -> None:
         """Measure what was claimed, one after the other; give back what is left at an end."""
+        ours = claims
         try:
-            for position, claim in enumerate(claims):
-                try:
-                    for ours in claims[position:]:
-                        ours.renew()
-                    self.measure_one(measurer, claim)
-                except ClaimLostError:
-                    # We were stopped for longer than the lease, and somebody else has it now.
-                    self.counts["lost"] += 1
-                if time.monotonic() - self.reported > REPORT_S:
-                    self.report("exploring")
+            while ours := [claim for claim in ours if self.is_ours(claim)]:
+                self.measure_one(measurer, ours.pop(0))
+                self.report("exploring", every=REPORT_S)
         finally:
             for claim in claims:
-                # Nothing happens to those that have ended.
-                with suppress(ClaimLostError):
+                # Nothing happens to those that have ended. One that cannot be given back lasts for
+                # its lease, and must not keep the others.
+                with suppress(TiraStoreError):
                     claim.release()
+
+    def is_ours(self, claim: Claim) -> bool:
+        """Renew a claim; tell whether it is still there."""
+        try:
+            claim.renew()
+        except ClaimLostError:
+            # We were stopped for longer than the lease, and somebody else has it now.
+            self.counts["lost"] += 1
+            return False
+        return True
 
     def measure_one(self, measurer: Measurer, claim: Claim) -> None:
         """Measure one, and record it."""
+        outcome = None
         try:
             with self.ending.interrupts():
                 outcome = measurer.measure(self.programs[claim.key], claim.schedule)
         except MeasurementError as error:
-            claim.fail(str(error))
-            self.counts["failed"] += 1
-        else:
-            claim.complete(outcome.is_legal, outcome.execution_times)
-            self.counts["measured"] += 1
-            if self.options.verbose:
-                print(f"measured {claim.program_name} {claim.schedule}", flush=True)
+            self.fail(claim, str(error))
+        except Ended:
+            # What was measured when SIGTERM arrived is recorded first.
+            if outcome is None:
+                raise
+        if outcome is not None:
+            self.record(claim, outcome)
+
+    def fail(self, claim: Claim, message: str) -> None:
+        """Tell others that it cannot be measured."""
+        try:
+            insist(lambda: claim.fail(message))
+        except ClaimLostError:
+            self.counts["lost"] += 1
+            return
+        self.counts["failed"] += 1
         del self.left[claim.key]
 
-    def report(self, what: str) -> None:
-        """Print a line about how far it is."""
+    def record(self, claim: Claim, outcome: Outcome) -> None:
+        """Record what was measured, also where it took longer than its lease."""
+        result = outcome.is_legal, outcome.execution_times
+        try:
+            insist(lambda: claim.complete(*result))
+        except ClaimLostError:
+            pair = claim.program_name, claim.program_source_code, claim.schedule
+            self.store.record(*pair, *result, if_exists="append")
+        self.counts["measured"] += 1
+        del self.left[claim.key]
+        if self.options.verbose:
+            print(f"measured {claim.program_name} {claim.schedule}", flush=True)
+
+    def report(self, what: str, every: float = 0.0) -> None:
+        """Print a line about how far it is, if the last one is `every` seconds old."""
+        if time.monotonic() - self.reported < every:
+            return
         self.reported = time.monotonic()
         counts = ", ".join(f"{self.counts[kind]} {kind}" for kind in ("measured", "failed", "lost"))
         left = f"{len(self.left)} of {self.pairs} left"
@@ -154,6 +195,19 @@ class Worker:
             f"{time.strftime('%H:%M:%S')} {socket.gethostname()}: {what}; {counts}; {left}",
             flush=True,
         )
+
+
+def insist(end: Callable[[], object]) -> None:
+    """End a claim though the store has errors for a while: a measurement costs more than that."""
+    for left in reversed(range(TRIES)):
+        try:
+            end()
+        except (OSError, StorageError):
+            if not left:
+                raise
+            time.sleep(RETRY_S)
+        else:
+            return
 
 
 def main() -> int:

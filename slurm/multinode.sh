@@ -16,7 +16,7 @@ for number in "$workers" "$records" "$contested"; do
 done
 
 slurm=
-if command -v srun >/dev/null && [[ -n ${SLURM_JOB_ID:-} || -z ${TIRASTORE_TEST_LOCALLY:-} ]]; then slurm=yes; fi
+if command -v srun >/dev/null && [[ -z ${TIRASTORE_TEST_LOCALLY:-} ]]; then slurm=yes; fi
 if [[ $slurm && -z ${SLURM_JOB_ID:-} ]]; then
     partition=(${SLURM_PARTITION:+--partition="$SLURM_PARTITION"})
     there=$(sinfo --noheader --Node --format=%N --states=idle,mixed,allocated "${partition[@]}" | sort -u | wc -l)
@@ -31,6 +31,7 @@ chmod 755 "$directory"
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 hosts=${SLURM_JOB_NUM_NODES:-1}
+hosts=$((hosts < workers ? hosts : workers))
 if [[ ! $slurm ]]; then hosts=1; fi
 
 # run TASKS PROGRAM ARGUMENTS...

@@ -17,7 +17,9 @@ from tirastore import (
     ClaimLostError,
     InvalidMeasurementError,
     InvalidScheduleError,
+    LockTimeoutError,
     MeasurementFailed,
+    StorageError,
     StoreClosedError,
     TiraStore,
     WaitTimeoutError,
@@ -93,6 +95,21 @@ def test_a_claim_that_nobody_completed_is_released(
         assert type(raised) is stop  # noqa: PT017 -- pytest.raises would take Ctrl-C for its own
     assert store.claims() == []
     assert store.claim(*PAIR) is not None
+
+
+@pytest.mark.parametrize("error", [LockTimeoutError, StorageError, ClaimLostError])
+def test_an_error_of_the_store_does_not_fail_the_claim(
+    store: TiraStore, error: type[Exception]
+) -> None:
+    with pytest.raises(error), claimed(store):
+        raise error("of the store")
+    assert store.claims() == []
+
+
+def test_a_measurement_that_the_store_refuses_fails_the_claim(store: TiraStore) -> None:
+    with pytest.raises(InvalidMeasurementError), claimed(store) as claim:
+        claim.complete(True, [-1.0])
+    assert [info.state for info in store.claims()] == ["failed"]
 
 
 def test_a_claim_that_has_ended_says_so(store: TiraStore) -> None:

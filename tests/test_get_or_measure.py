@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from support import SOURCE, open_store, process, run_python
 
-from tirastore import LookupResult, Measurement, MeasurementFailed, TiraStore, WaitTimeoutError
+from tirastore import (
+    Claim,
+    LockTimeoutError,
+    LookupResult,
+    Measurement,
+    MeasurementFailed,
+    TiraStore,
+    WaitTimeoutError,
+)
 
 PAIR = ("p", SOURCE, "P(L0,comps=['c'])")
 
@@ -90,6 +98,35 @@ def test_a_failure_is_recorded_where_that_is_asked_for(store: TiraStore) -> None
     assert (found.is_legal, found.status) == (True, "failed")
     assert found.details == {"message": "OSError: no compiler"}
     assert store.claims() == []
+
+
+@pytest.mark.parametrize("errors", [2, 3])
+def test_a_lock_that_is_held_for_long_neither_loses_nor_fails_a_measurement(
+    store: TiraStore, monkeypatch: pytest.MonkeyPatch, errors: int
+) -> None:
+    complete, raised = Claim.complete, [LockTimeoutError("held")] * errors
+
+    def waits(*arguments: Any, **options: Any) -> bool:
+        if raised:
+            raise raised.pop()
+        return complete(*arguments, **options)
+
+    monkeypatch.setattr(Claim, "complete", waits)
+    if errors == 3:
+        with pytest.raises(LockTimeoutError):
+            store.get_or_measure(*PAIR, lambda: (True, [1.0]), record_failure=True)
+        assert (store.count(), store.claims()) == (0, [])
+    else:
+        assert store.get_or_measure(*PAIR, lambda: (True, [1.0])).execution_times == [1.0]
+
+
+def test_an_error_of_the_store_is_not_recorded_as_a_failed_measurement(store: TiraStore) -> None:
+    def asks() -> tuple[bool, list[float]]:
+        raise LockTimeoutError("held")
+
+    with pytest.raises(LockTimeoutError):
+        store.get_or_measure(*PAIR, asks, record_failure=True)
+    assert (store.count(), store.claims()) == (0, [])
 
 
 CLAIM = """

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import open_store
 
 from tirastore import TiraStore
 
@@ -46,6 +47,35 @@ def test_multinode_makes_every_check_and_removes_its_store(tmp_path: Path) -> No
     assert list(dict.fromkeys(checked)) == phases
     assert "FAILED" not in finished.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def program(directory: Path, name: str, code: str) -> Path:
+    """Make a shell script that stands for a program of the cluster."""
+    directory.mkdir(exist_ok=True)
+    path = directory / name
+    path.write_text(f"#!/usr/bin/env bash\n{code}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("locally", ["", "yes"])
+def test_multinode_in_a_job_of_more_nodes_than_workers(tmp_path: Path, locally: str) -> None:
+    srun = 'shift 2; SLURM_PROCID=0 exec "$@"' if not locally else "exit 1"
+    program(tmp_path / "bin", "srun", srun)
+    finished = subprocess.run(
+        [SCRIPTS / "multinode.sh", "1", "4", "2"],
+        env={
+            **environment(tmp_path),
+            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+            "SLURM_JOB_ID": "7",
+            "SLURM_JOB_NUM_NODES": "2",
+            "TIRASTORE_TEST_LOCALLY": locally,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +191,92 @@ def test_a_worker_ends_when_all_is_known(tmp_path: Path) -> None:
         )
         assert finished.stdout.count("measured ") == measured
         assert "done; " in finished.stdout
+
+
+ENDS_ON_SIGTERM = "trap 'exit 75' TERM; echo started; while :; do sleep 0.05; done"
+
+
+@pytest.mark.parametrize(
+    ("code", "variables", "requeued"),
+    [
+        (ENDS_ON_SIGTERM, {"SLURM_JOB_ID": "7"}, "requeue 7"),
+        (
+            ENDS_ON_SIGTERM,
+            {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"},
+            "requeue 7_3",
+        ),
+        # Not ready for SIGTERM yet.
+        ("echo started; exec sleep 60", {"SLURM_JOB_ID": "7"}, "requeue 7"),
+    ],
+)
+def test_a_worker_near_its_time_limit_is_queued_again_and_no_other_task(
+    tmp_path: Path, code: str, variables: dict[str, str], requeued: str
+) -> None:
+    told = tmp_path / "told"
+    program(tmp_path / "bin", "scontrol", f'echo "$*" >>{told}')
+    python = program(tmp_path / "bin", "worker", code)
+    job = subprocess.Popen(
+        ["bash", SCRIPTS / "worker.sbatch"],
+        env={
+            **environment(tmp_path),
+            **variables,
+            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+            "TIRASTORE_PYTHON": str(python),
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert job.stdout is not None
+    assert job.stdout.readline() == "started\n"
+    job.send_signal(signal.SIGUSR1)
+    job.communicate(timeout=30)
+    assert job.returncode == 75
+    assert told.read_text(encoding="utf-8") == f"{requeued}\n"
+
+
+def test_a_signal_while_modules_are_loaded_is_not_lost(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    program(tmp_path / "bin", "scontrol", f'echo "$*" >>{told}')
+    finished = subprocess.run(
+        ["bash", SCRIPTS / "worker.sbatch"],
+        env={
+            **environment(tmp_path),
+            "SLURM_JOB_ID": "7",
+            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+            "TIRASTORE_PYTHON": str(program(tmp_path / "bin", "worker", "exec sleep 60")),
+            "TIRASTORE_MODULES": "python",
+            "BASH_FUNC_module%%": "() { kill -USR1 $$; }",
+        },
+        timeout=30,
+        check=False,
+    )
+    assert finished.returncode == 75
+    assert told.read_text(encoding="utf-8") == "requeue 7\n"
+
+
+def test_settings_that_are_wrong_do_not_end_the_shell_that_sources_them(tmp_path: Path) -> None:
+    finished = subprocess.run(
+        ["bash", "-c", '. "$0"; echo "status $?"', SCRIPTS / "env.sh"],
+        env={**environment(tmp_path), "TIRASTORE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert finished.stdout == "status 2\n"
+    assert "is no checkout of tirastore" in finished.stderr
+
+
+@pytest.mark.parametrize("name", ["backup", "export"])
+def test_a_job_takes_the_installed_package_and_not_the_checkouts(tmp_path: Path, name: str) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        store.record("p", "void p() {}", "", True, [1.0])
+    checkout = tmp_path / "checkout"
+    (checkout / "tirastore").mkdir(parents=True)
+    (checkout / "tirastore" / "__init__.py").write_text("raise ImportError", encoding="utf-8")
+    out = tmp_path / "out"
+    command = ["bash", SCRIPTS / f"{name}.sbatch", out]
+    subprocess.run(command, cwd=checkout, env=environment(tmp_path), check=True)
+    assert out.stat().st_size > 0
 
 
 def test_the_readme_names_every_script_and_setting() -> None:

@@ -9,6 +9,7 @@ from tirastore._core import Claims
 from tirastore.errors import (
     ClaimLostError,
     MeasurementFailed,
+    StorageError,
     TiraStoreError,
     WaitTimeoutError,
 )
@@ -27,9 +28,10 @@ __all__ = ["Claim", "ClaimInfo", "Claiming"]
 class Claim:
     """The right to measure one schedule of one program, from :meth:`TiraStore.claim`.
 
-    A context manager: an exception in its block fails the claim; one that was not completed is
-    released at the end, and also where the process is told to stop (``KeyboardInterrupt``,
-    ``SystemExit``). It belongs to the process that made it, not to forked children.
+    A context manager: an exception in its block fails the claim. One that was not completed is
+    released at the end, and also where the store had an error or the process stops
+    (``KeyboardInterrupt``, ``SystemExit``): neither says anything about the pair. It belongs to the
+    process that made it, not to forked children.
 
     Attributes
     ----------
@@ -162,7 +164,7 @@ class Claim:
         if not self._core.is_open:
             return
         try:
-            if isinstance(exc, Exception):
+            if isinstance(exc, Exception) and not is_of_the_store(exc):
                 self.fail(text_of(exc))
             else:
                 self.release()
@@ -177,6 +179,12 @@ class Claim:
     def __repr__(self) -> str:
         """Name the pair."""
         return f"Claim({self.program_name!r}, {self.schedule!r}, lease={self.lease:g})"
+
+
+def is_of_the_store(exc: Exception) -> bool:
+    """Tell an error of the store from one of a measurement, which would come again."""
+    of_files_or_locks = isinstance(exc, TiraStoreError) and isinstance(exc, OSError)
+    return of_files_or_locks or isinstance(exc, ClaimLostError | StorageError)
 
 
 def text_of(exc: Exception) -> str:

@@ -6,8 +6,8 @@ import time
 from functools import wraps
 from typing import TYPE_CHECKING, Any, overload
 
-from tirastore.claims import Claim, Claiming, text_of, timed_out
-from tirastore.errors import ClaimLostError, MeasurementFailed
+from tirastore.claims import Claim, Claiming, is_of_the_store, text_of, timed_out
+from tirastore.errors import ClaimLostError, LockTimeoutError, MeasurementFailed
 from tirastore.records import Measurement
 from tirastore.schedules import make_key, make_program_hash
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     Outcome = tuple[bool, ExecutionTimes | None, Status | None, dict[str, Any] | None]
 
 __all__ = ["Memoizing"]
+
+# How often a record waits for the lock: a measurement costs more than that.
+_TRIES = 3
 
 
 class Memoizing(Claiming):
@@ -75,6 +78,8 @@ class Memoizing(Claiming):
             Another one has measured and says that it failed.
         WaitTimeoutError
             Another one has not finished within `timeout`; a :class:`TimeoutError`.
+        LockTimeoutError
+            The lock did not come free in three times ``lock_timeout``; nothing is recorded.
         Exception
             Whatever `measure` raises. The claim has failed then, and nothing is recorded, unless
             `record_failure` is set.
@@ -122,7 +127,7 @@ class Memoizing(Claiming):
             try:
                 outcome = _outcome(measure(), claim)
             except Exception as failure:
-                if record_failure:
+                if record_failure and not is_of_the_store(failure):
                     self._complete(claim, (True, None, "failed", {"message": text_of(failure)}))
                 raise
             self._complete(claim, outcome)
@@ -130,7 +135,14 @@ class Memoizing(Claiming):
     def _complete(self, claim: Claim, outcome: Outcome) -> None:
         is_legal, times, status, details = outcome
         try:
-            claim.complete(is_legal, times, status=status, details=details)
+            for left in reversed(range(_TRIES)):
+                try:
+                    claim.complete(is_legal, times, status=status, details=details)
+                except LockTimeoutError:
+                    if not left:
+                        raise
+                else:
+                    return
         except ClaimLostError:
             # It took longer than its lease. What was measured is not lost for that.
             pair = (claim.program_name, claim.program_source_code, claim.schedule)
