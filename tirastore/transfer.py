@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tirastore.errors import CorruptRecordWarning
-from tirastore.extras import pyarrow_for
+from tirastore.extras import needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -238,7 +238,7 @@ class Transferred:
         >>> pyarrow.parquet.read_table("data/train.parquet")["speedup"][0].as_py() in (1.0, 2.0)
         True
         """
-        pyarrow_for("writing a data set")
+        needed("pyarrow", "writing a data set")
         from tirastore.dataset.export import Settings, export_dataset  # noqa: PLC0415
 
         by = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by or ())
