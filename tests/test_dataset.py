@@ -5,6 +5,8 @@ import hashlib
 import json
 import math
 import random
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -270,6 +272,22 @@ def test_the_same_records_give_the_same_data_set_in_whatever_order_they_came(
     assert rows[0] == rows[1] == rows[2]
 
 
+def test_the_hash_does_not_depend_on_which_name_of_a_program_came_first(tmp_path: Path) -> None:
+    hashes = []
+    for names in (("one", "two"), ("two", "one")):
+        path = tmp_path / f"{names[0]}.jsonl"
+        row = {"source_code": source(0), "schedule": "", "is_legal": True, "execution_times": [1.0]}
+        origin = {"hostname": "n", "creation_date": "2026-01-01"}
+        lines = [json.dumps({"program_name": name, **row, **origin}) for name in names]
+        path.write_text("\n".join(lines))
+        with open_store(path.with_suffix(".db")) as store:
+            store.ingest(path)
+            hashes.append(store.export_dataset(tmp_path / names[0]).content_hash)
+        manifest = json.loads((tmp_path / names[0] / "manifest.json").read_text())
+        hashes.append(manifest["programs_sha256"])
+    assert hashes[:2] == hashes[2:]
+
+
 def test_other_content_has_another_hash(filled: TiraStore, tmp_path: Path) -> None:
     first = filled.export_dataset(tmp_path / "a")
     assert filled.export_dataset(tmp_path / "b").content_hash == first.content_hash
@@ -349,19 +367,45 @@ def test_every_format_holds_the_same_rows(filled: TiraStore, tmp_path: Path) -> 
             assert (fields["key"], fields["schedule"]) == (row["key"], row["schedule"])
 
 
-def test_rows_of_different_values_go_to_different_files(filled: TiraStore, tmp_path: Path) -> None:
-    filled.export_dataset(tmp_path / "whole")
-    filled.export_dataset(tmp_path / "parts", partition_by=["program_name", "n_runs"])
-    for part, expected in rows_of(tmp_path / "whole").items():
-        found = []
-        for path in sorted((tmp_path / "parts" / part).rglob("*.parquet")):
-            rows = pq.ParquetFile(path).read().to_pylist()
-            names = {(f"program_name={r['program_name']}", f"n_runs={r['n_runs']}") for r in rows}
-            assert names == {path.relative_to(tmp_path / "parts" / part).parts[:2]}
-            found += rows
-        assert sorted(found, key=lambda row: row["key"]) == sorted(
-            expected, key=lambda row: row["key"]
-        )
+def with_pyarrow(directory: Path) -> Any:
+    return pytest.importorskip("pyarrow.dataset").dataset(directory, partitioning="hive").to_table()
+
+
+def with_pandas(directory: Path) -> Any:
+    frame = pytest.importorskip("pandas").read_parquet(directory)
+    assert frame["n_runs"].dtype == "category"  # as its values in paths are
+    return pa.Table.from_pandas(frame)
+
+
+def with_polars(directory: Path) -> Any:
+    return pytest.importorskip("polars").read_parquet(directory).to_arrow()
+
+
+def with_duckdb(directory: Path) -> Any:
+    connection = pytest.importorskip("duckdb").connect()
+    with connection:
+        return connection.read_parquet(
+            f"{directory}/**/*.parquet", hive_partitioning=True
+        ).to_arrow_table()
+
+
+@pytest.mark.parametrize("read", [with_pyarrow, with_pandas, with_polars, with_duckdb])
+def test_rows_of_different_values_lie_in_different_files_and_are_read_as_one_table(
+    filled: TiraStore, tmp_path: Path, read: Callable[[Path], Any]
+) -> None:
+    by = ["hostname", "program_name", "n_runs"]
+    filled.export_dataset(tmp_path / "whole", split=(0.5, 0.5))
+    filled.export_dataset(tmp_path / "parts", partition_by=by, split=(0.5, 0.5))
+    columns = [*by, "key", "min_time", "speedup"]
+    for part, rows in rows_of(tmp_path / "whole").items():
+        expected = sorted(tuple(row[name] for name in columns) for row in rows)
+        table = read(tmp_path / "parts" / part)
+        assert set(table.column_names) == set(rows[0])
+        found = zip(*(table[name].to_pylist() for name in columns), strict=True)
+        assert sorted(found) == expected
+        folders = {tuple(f"{n}={v}" for n, v in zip(by, row, strict=False)) for row in expected}
+        paths = (tmp_path / "parts" / part).rglob("rows.parquet")
+        assert {path.relative_to(tmp_path / "parts" / part).parts[:-1] for path in paths} == folders
 
 
 def test_values_of_a_partition_lead_nowhere_else(tmp_path: Path) -> None:
@@ -405,12 +449,39 @@ def test_only_a_data_set_is_replaced(filled: TiraStore, tmp_path: Path) -> None:
     assert (
         json.loads((target / "manifest.json").read_text())["content_sha256"] == report.content_hash
     )
-    (tmp_path / "precious").mkdir()
-    (tmp_path / "precious" / "file").write_text("x")
-    for path in (tmp_path / "precious", tmp_path / "precious" / "file", filled.db_path):
+    filled.export_dataset(target, partition_by="hostname")
+    filled.export_dataset(target)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [None, "", "[]", "{}", '{"files": []}', '{"name": "an extension", "files": {"file": 1}}'],
+)
+def test_what_is_no_data_set_is_left(
+    filled: TiraStore, tmp_path: Path, manifest: str | None
+) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "file").write_text("x")
+    if manifest is not None:
+        (foreign / "manifest.json").write_text(manifest)
+    for path in (foreign, foreign / "file", filled.db_path):
         with pytest.raises(FileExistsError, match="no data set"):
             filled.export_dataset(path)
-    assert (tmp_path / "precious" / "file").read_text() == "x"
+    assert (foreign / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "train/model.bin"])
+def test_a_data_set_with_a_file_of_somebody_is_left(
+    filled: TiraStore, tmp_path: Path, name: str
+) -> None:
+    filled.export_dataset(tmp_path / "d", partition_by="hostname")
+    (tmp_path / "d" / name).write_text("x")
+    with pytest.raises(FileExistsError, match=f"{name} is no file of the data set"):
+        filled.export_dataset(tmp_path / "d")
+    assert (tmp_path / "d" / name).read_text() == "x"
+    (tmp_path / "d" / name).unlink()
+    filled.export_dataset(tmp_path / "d")
 
 
 def test_a_failure_leaves_the_old_data_set_and_no_other_file(
@@ -499,6 +570,17 @@ except ImportError as error:
 """
     shown = run_python(code, tmp_path / "s.db", tmp_path / "d")
     assert "pip install 'tirastore[analysis]'" in shown
+
+
+def test_without_pyarrow_the_command_says_so_in_one_line(
+    filled: TiraStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    arguments = ["export-dataset", str(filled.db_path), str(tmp_path / "d")]
+    shown = CliRunner().invoke(main, arguments)
+    assert shown.exit_code == 1
+    assert shown.stderr.startswith("Error: writing a data set needs pyarrow")
+    assert shown.stderr.count("\n") == 1
 
 
 def test_the_command_writes_what_the_method_writes(filled: TiraStore, tmp_path: Path) -> None:

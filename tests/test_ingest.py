@@ -577,6 +577,26 @@ def test_an_export_is_read_in_pieces_of_any_size(
             assert [record.execution_times for record in found] == measured
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_a_long_source_is_one_field(store: TiraStore, tmp_path: Path, kind: str) -> None:
+    row = {**ROW, "source_code": f"void mm() {{ {'f(); ' * 100_000} }}"}
+    assert numbers(store.ingest(table(tmp_path, kind, [row]))) == (1, 1, 0, 0)
+    assert held(store, row) == (True, [1.5, 1.25])
+
+
+@pytest.mark.parametrize(("given", "project"), [([], "campaign"), (["--project", "x"], "x")])
+def test_the_command_takes_the_project_of_the_environment_unless_it_is_given_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], project: str
+) -> None:
+    monkeypatch.setenv("TIRASTORE_PROJECT", "campaign")
+    arguments = ["ingest", str(tmp_path / "s.db"), str(table(tmp_path, "jsonl", [ROW])), *given]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    with TiraStore(tmp_path / "s.db", read_only=True) as store:
+        found = store.lookup("", ROW["source_code"], "")
+        assert found is not None
+        assert found.source_project == project
+
+
 def test_the_command_reads_many_files_and_says_what_it_left_out(tmp_path: Path) -> None:
     good = table(tmp_path, "jsonl", [ROW])
     bad = tmp_path / "bad.csv"

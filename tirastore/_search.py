@@ -6,8 +6,9 @@ import operator
 import warnings
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from tirastore.columns import Records, _needed
+from tirastore.columns import Records
 from tirastore.errors import CorruptRecordWarning
+from tirastore.extras import needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -155,7 +156,7 @@ class Searched:
         >>> sum(batch.num_rows for batch in store.scan())
         1
         """
-        pyarrow = _needed("pyarrow", "scan")
+        pyarrow = needed("pyarrow", "scan()")
         rows, names = _count("batch_size", batch_size), _names(columns)
         if rows == 0:
             raise ValueError("batch_size must be 1 or more, got 0")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
-import importlib
 from typing import TYPE_CHECKING, Any, cast, overload
+
+from tirastore.extras import needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,7 +131,7 @@ class Records:
         >>> store.search().to_arrow().num_rows
         0
         """
-        return _needed("pyarrow", "to_arrow").table(self)
+        return needed("pyarrow", "to_arrow()").table(self)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the columns as a ``pandas.DataFrame``.
@@ -150,8 +151,8 @@ class Records:
         >>> store.search(columns=["program_name", "min_time"]).to_pandas().shape
         (0, 2)
         """
-        _needed("pandas", "to_pandas")
-        return _needed("pyarrow", "to_pandas").table(self).to_pandas()
+        needed("pandas", "to_pandas()")
+        return needed("pyarrow", "to_pandas()").table(self).to_pandas()
 
     def to_polars(self) -> pl.DataFrame:
         """Return the columns as a ``polars.DataFrame``.
@@ -171,7 +172,7 @@ class Records:
         >>> store.search(columns=["program_name", "min_time"]).to_polars().shape
         (0, 2)
         """
-        polars = _needed("polars", "to_polars", "pip install polars")
+        polars = needed("polars", "to_polars()", "pip install polars")
         return cast("pl.DataFrame", polars.DataFrame(self))
 
     def to_numpy(self) -> npt.NDArray[np.float64]:
@@ -197,7 +198,7 @@ class Records:
         array([[1.5, 1.4],
                [0.7, nan]])
         """
-        _needed("numpy", "to_numpy")
+        needed("numpy", "to_numpy()")
         return self._core.times()
 
     def __repr__(self) -> str:
@@ -223,12 +224,3 @@ def _short(value: object) -> str:
         return ""
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
-
-
-def _needed(module: str, method: str, install: str = "pip install 'tirastore[analysis]'") -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as missing:
-        raise ImportError(
-            f"{method}() needs {module}, which is not installed: {install}"
-        ) from missing

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-__all__ = ["pyarrow_for"]
+import importlib
+from typing import Any
+
+__all__ = ["needed"]
 
 
-def pyarrow_for(purpose: str) -> None:
-    """Check that pyarrow is installed.
+def needed(module: str, purpose: str, install: str = "pip install 'tirastore[analysis]'") -> Any:
+    """Import an optional package.
 
     Parameters
     ----------
+    module : str
+        Its name.
     purpose : str
         What it is needed for.
+    install : str
+        How it is installed.
+
+    Returns
+    -------
+    module
+        The package.
 
     Raises
     ------
     ImportError
-        It is not; the text says how to install it.
+        It is not installed; the text says how to install it.
 
     Examples
     --------
-    >>> pyarrow_for("reading parquet")
+    >>> needed("pyarrow", "reading parquet").__name__
+    'pyarrow'
     """
     try:
-        import pyarrow as pa  # noqa: F401, PLC0415
-    except ImportError as error:
+        return importlib.import_module(module)
+    except ImportError as missing:
         raise ImportError(
-            f"{purpose} needs pyarrow, which is not installed: pip install 'tirastore[analysis]'"
-        ) from error
+            f"{purpose} needs {module}, which is not installed: {install}"
+        ) from missing

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tirastore.errors import CorruptRecordWarning
-from tirastore.extras import pyarrow_for
+from tirastore.extras import needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -184,20 +184,21 @@ class Transferred:
         The label is ``speedup``, the best time of the unscheduled program (schedule ``""``) over
         the best time of the schedule, at least 0.01. Left out and counted are records that are
         illegal, without times, with a time of zero or less, and of programs whose unscheduled
-        entry is none of the rows. The same records give the same data set, in whatever order they
-        were recorded. Memory does not grow with the store.
+        entry is none of the rows. The same records give the same rows, in whatever order they
+        were recorded, but for the name of a program that was recorded under several. Memory does
+        not grow with the store.
 
         Parameters
         ----------
         path : str or Path
             A directory for ``train.parquet``, ``test.parquet``, ``programs.parquet`` (with the
             sources) and ``manifest.json``. A data set that is there is replaced when the new one
-            is complete; anything else is not.
+            is complete; nothing else is, nor one with other files in it.
         format : {"parquet", "jsonl", "csv"}
             In CSV, lists are JSON.
         partition_by : str or sequence of str, optional
             Columns: one file for each combination of their values, in directories such as
-            ``train/hostname=node01``.
+            ``train/hostname=node01``, which stand for these columns.
         split : sequence of float
             Fractions of the programs in training and test, or in training, validation and test.
             A program's part depends on its hash and `seed` alone.
@@ -219,7 +220,7 @@ class Transferred:
         Raises
         ------
         FileExistsError
-            There is something at `path` that is no data set.
+            There is something at `path` that is no data set, or a file in it that is not its own.
         ImportError
             pyarrow is missing; the text says how to install it.
         ValueError
@@ -238,7 +239,7 @@ class Transferred:
         >>> pyarrow.parquet.read_table("data/train.parquet")["speedup"][0].as_py() in (1.0, 2.0)
         True
         """
-        pyarrow_for("writing a data set")
+        needed("pyarrow", "writing a data set")
         from tirastore.dataset.export import Settings, export_dataset  # noqa: PLC0415
 
         by = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by or ())

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["PEERS", "is_installed"]
+__all__ = ["OURS", "PEERS", "is_installed"]
+
+#: What the others are compared with.
+OURS = "TiraStore search().to_arrow()"
 
 SQL = """
     SELECT r.key, p.program_name, r.program_hash, r.schedule, r.result_json, r.hostname, r.username,
@@ -89,7 +92,7 @@ def _decoded(frame: Any, results: Any) -> Any:
 
 #: Name, the packages that it needs, and what to run.
 PEERS: dict[str, tuple[tuple[str, ...], Callable[[Path], int]]] = {
-    "TiraStore search().to_arrow()": (("pyarrow",), ours),
+    OURS: (("pyarrow",), ours),
     "TiraStore scan()": (("pyarrow",), ours_scan),
     "sqlite3 + json + pandas": (("pandas",), sqlite_pandas),
     "ADBC SQLite + json": (("adbc_driver_sqlite", "pyarrow"), adbc),

@@ -30,11 +30,11 @@ if _missing:
 
 from tirastore.analysis.accessor import TiraAccessor  # noqa: E402 -- says first what is missing
 from tirastore.analysis.accuracy import scores  # noqa: E402
+from tirastore.analysis.all_runs import history  # noqa: E402
 from tirastore.analysis.comparison import compare, drift  # noqa: E402
 from tirastore.analysis.fastest import best, speedups  # noqa: E402
 from tirastore.analysis.features import cost_model_features  # noqa: E402
 from tirastore.analysis.fleet import activity, contributors  # noqa: E402
-from tirastore.analysis.history import history  # noqa: E402
 from tirastore.analysis.pictures import (  # noqa: E402
     draw_activity,
     draw_distributions,

@@ -35,7 +35,7 @@ class _OneLineErrors(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (TiraStoreError, OSError, ValueError) as error:
+        except (TiraStoreError, OSError, ValueError, ImportError) as error:
             message = " ".join(str(error).split()) or type(error).__name__
             raise click.ClickException(printable(message)) from error
         except KeyboardInterrupt:

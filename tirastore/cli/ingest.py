@@ -37,7 +37,10 @@ _DIALECTS = ("tiralib", "percomp", "rl1", "looper", "master")
     help="Stop at what cannot be recorded (default), or leave it out and say so.",
 )
 @click.option("--sources", type=PATH, help="Directory of <name>_generator.cpp or <name>.cpp.")
-@click.option("--project", default="", help="Project of measurements whose file names none.")
+@click.option(
+    "--project",
+    help="Project of measurements whose file names none; default: TIRASTORE_PROJECT.",
+)
 @click.option(
     "--dialect",
     "dialects",
@@ -51,7 +54,7 @@ def ingest(
     kind: Any,
     on_error: Literal["raise", "skip"],
     sources: Path | None,
-    project: str,
+    project: str | None,
     dialects: tuple[str, ...],
 ) -> None:
     """Record the measurements in each FILE in the store PATH, which is created if it is missing.

@@ -83,11 +83,31 @@ def export_dataset(store: TiraStore, path: Path, settings: Settings) -> DatasetR
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Only a data set is replaced: a wrong path must not cost anybody a directory."""
-    if path.is_dir() and ((path / MANIFEST).is_file() or not any(path.iterdir())):
+    """Only a data set is replaced: a wrong path must not cost anybody a directory or a file."""
+    if not (path.exists() or path.is_symlink()) or (path.is_dir() and not any(path.iterdir())):
         return
-    if path.exists() or path.is_symlink():
+    files = _files_of(path / MANIFEST)
+    if files is None:
         raise FileExistsError(f"{path} is there and is no data set: remove it, or name another")
+    for held in path.rglob("*"):
+        name = held.relative_to(path).as_posix()
+        if name not in files and (held.is_symlink() or not held.is_dir()):
+            raise FileExistsError(
+                f"{held} is no file of the data set there, which would be replaced with all that "
+                "is in it: move it away, or name another directory"
+            )
+
+
+def _files_of(manifest: Path) -> set[str] | None:
+    """Return the files of the data set that has this manifest; None if it is none of a data set."""
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+        return None
+    if not isinstance(found, dict) or "content_sha256" not in found:
+        return None
+    files = found.get("files")
+    return {MANIFEST, *files} if isinstance(files, dict) else None
 
 
 def _publish(aside: Path, path: Path) -> None:
@@ -169,7 +189,7 @@ class _DataSet:
         rows = rows.drop_columns(["is_legal", "source_code"])
         self._check_partitions(rows.schema)
         self.schema = rows.schema
-        self.hashes["rows"].update(rows)
+        self._hash("rows", rows)
         for part in self.split.names:
             of_part = rows.filter(pc.equal(rows["split"], part))
             self.rows[part] += len(of_part)
@@ -187,8 +207,12 @@ class _DataSet:
         programs = programs.append_column("n_rows", pa.array(list(counts.values()), pa.int64()))
         for part, count in collections.Counter(programs["split"].to_pylist()).items():
             self.programs[part] += count
-        self.hashes["programs"].update(programs)
+        self._hash("programs", programs)
         self._write(f"programs.{self.settings.format}", programs)
+
+    def _hash(self, of: str, table: Any) -> None:
+        """Add all but the name: of several it is the one that was recorded first."""
+        self.hashes[of].update(table.drop_columns(["program_name"]))
 
     def _check_partitions(self, schema: Any) -> None:
         for name in self.settings.partition_by:
@@ -205,6 +229,8 @@ class _DataSet:
         groups: dict[tuple[Any, ...], list[int]] = {}
         for row, values in enumerate(zip(*(rows[name].to_pylist() for name in by), strict=True)):
             groups.setdefault(values, []).append(row)
+        # The path has their values: readers refuse a column that is in both, with other types.
+        rows = rows.drop_columns(list(by))
         for values, members in groups.items():
             pairs = zip(by, values, strict=True)
             folders = "/".join(f"{name}={_folder(value)}" for name, value in pairs)

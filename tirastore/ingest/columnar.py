@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tirastore.extras import pyarrow_for
+from tirastore.extras import needed
 from tirastore.ingest.entry import Place
 from tirastore.ingest.tables import Table
 
@@ -33,7 +33,7 @@ def read(path: Path, sources: Sources, kind: str) -> Iterator[Event]:
 
 def batches(path: Path, kind: str) -> Iterator[Any]:
     """Read record batches of at most 1,000 rows; `kind` is ``"parquet"`` or ``"arrow"``."""
-    pyarrow_for(f"reading {kind}")
+    needed("pyarrow", f"reading {kind}")
     if kind == "parquet":
         import pyarrow.parquet as pq  # noqa: PLC0415 -- an extra
 

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["read"]
 
+#: Characters of a field: no source is as long, and a quote that is never closed ends there.
+_LONGEST = 1 << 26
+
 
 def read(file: TextIO, sources: Sources, delimiter: str) -> Iterator[Event]:
     """Read a table as text; a row may go over several lines."""
+    # One for the process. Python's own default, 128 Ki, is less than the source of some programs.
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))
     table = Table(sources, text=True)
     rows = csv.reader(file, delimiter=delimiter, strict=True)
     header: list[str] | None = None
