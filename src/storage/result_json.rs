@@ -240,6 +240,18 @@ mod tests {
     }
 
     #[test]
+    fn what_python_takes_for_no_number_is_none() {
+        for time in ["04.5", "-01", "1.", "1.e5", "1e", "1e+", "1e5.5", "1-2", "00"] {
+            for other in ["1.0", "NaN"] {
+                let text = format!(r#"{{"is_legal":true,"execution_times":[{time},{other}]}}"#);
+                assert!(decode(&text).is_err(), "{text}");
+            }
+        }
+        let text = r#"{"is_legal":true,"execution_times":[0,-0.5,10E+2,1e400,NaN,-Infinity]}"#;
+        assert_eq!(decode(text).expect("readable").execution_times.expect("a list").len(), 6);
+    }
+
+    #[test]
     fn no_string_passes_for_a_number() {
         for number in ["1", "#1", "$#1", "\u{e000}1", "NaN"] {
             for other in ["1", "NaN"] {

@@ -22,7 +22,9 @@ impl Spelling {
     pub(super) fn number(&self, value: &Value) -> Option<f64> {
         match (self, value) {
             (Self::Strict, Value::Number(number)) => number.as_f64(),
-            (Self::Marked, Value::String(text)) => text.strip_prefix(NUMBER)?.parse().ok(),
+            (Self::Marked, Value::String(text)) => {
+                text.strip_prefix(NUMBER).filter(|text| is_number(text))?.parse().ok()
+            }
             _ => None,
         }
     }
@@ -82,6 +84,35 @@ fn string_length(text: &str) -> Option<usize> {
         closes
     });
     Some(closing.map_or(text.len(), |inner| inner + 2))
+}
+
+/// Is `text`, which a number begins, one to Python's `json`? Rust takes `01`, `1.` and `1.e5` for numbers, too.
+fn is_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let digits =
+        |text: &str| text.len() - text.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
+    if !unsigned.starts_with(|first: char| first.is_ascii_digit()) {
+        return true;
+    }
+    let whole = digits(unsigned);
+    let mut rest = &unsigned[whole..];
+    if whole > 1 && unsigned.starts_with('0') {
+        return false;
+    }
+    if let Some(fraction) = rest.strip_prefix('.') {
+        let length = digits(fraction);
+        rest = &fraction[length..];
+        if length == 0 {
+            return false;
+        }
+    }
+    match rest.strip_prefix(['e', 'E']) {
+        None => rest.is_empty(),
+        Some(exponent) => {
+            let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+            !exponent.is_empty() && digits(exponent) == exponent.len()
+        }
+    }
 }
 
 /// Length of the number that `text` begins with, as Python's `json` reads numbers; 0 if there is none.
