@@ -5,21 +5,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
+use super::records::COLUMN_NAMES;
 use super::{column, environments, schema};
 use crate::error::{Error, Result};
-
-/// The record columns in the order of [`Stored`].
-const NAMES: [&str; 9] = [
-    "key",
-    "program_hash",
-    "schedule",
-    "result_json",
-    "hostname",
-    "username",
-    "creation_date",
-    "update_date",
-    "source_project",
-];
 
 /// A row of the table of records, as it is stored.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +49,7 @@ pub(crate) fn each(
     mut visit: impl FnMut(std::result::Result<Stored<'_>, NoText>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     let failed = |error| Error::sqlite(path, "reading records")(error);
-    let columns = NAMES.join(", ");
+    let columns = COLUMN_NAMES.join(", ");
     match rows {
         Rows::Behind(rowid, limit) => {
             let sql =
@@ -93,12 +81,12 @@ pub(crate) fn each(
 
 fn stored<'a>(row: &'a Row<'_>) -> rusqlite::Result<std::result::Result<Stored<'a>, NoText>> {
     let rowid = row.get(0)?;
-    let mut texts = [""; NAMES.len()];
+    let mut texts = [""; COLUMN_NAMES.len()];
     for (index, text) in texts.iter_mut().enumerate() {
         match row.get_ref(index + 1)?.as_str() {
             Ok(found) => *text = found,
             Err(_) => {
-                return Ok(Err(NoText { rowid, key: column::text(row, 1)?, column: NAMES[index] }));
+                return Ok(Err(NoText { rowid, key: column::text(row, 1)?, column: COLUMN_NAMES[index] }));
             }
         }
     }
@@ -195,7 +183,7 @@ pub(crate) fn narrowed(connection: &Connection, path: &Path, narrow: &Narrow) ->
 pub(crate) fn plan(connection: &Connection, path: &Path, narrow: &Narrow) -> Result<Vec<String>> {
     let sql = match narrow {
         Narrow::Everything => {
-            format!("SELECT {} FROM records WHERE rowid > 0 ORDER BY rowid", NAMES.join(", "))
+            format!("SELECT {} FROM records WHERE rowid > 0 ORDER BY rowid", COLUMN_NAMES.join(", "))
         }
         other => other.sql(),
     };

@@ -44,7 +44,8 @@ pub struct Record {
 pub(super) const COLUMNS: &str = "r.key, r.program_hash, r.schedule, r.result_json, r.hostname, r.username, \
                        r.creation_date, r.update_date, r.source_project";
 
-const COLUMN_NAMES: [&str; 9] = [
+/// Their names, in that order.
+pub(in crate::storage) const COLUMN_NAMES: [&str; 9] = [
     "key",
     "program_hash",
     "schedule",

@@ -38,7 +38,7 @@ pub(crate) type Counts = BTreeMap<Kind, i64>;
 ///
 /// [`Error::Sqlite`].
 pub(crate) fn read(connection: &Connection, path: &Path) -> Result<Option<Counts>> {
-    if right_under(connection, path)?.is_none() {
+    if !is_right(connection, path)? {
         return Ok(None);
     }
     connection
@@ -59,15 +59,22 @@ pub(crate) fn read(connection: &Connection, path: &Path) -> Result<Option<Counts
         .map_err(Error::sqlite(path, "reading the counts"))
 }
 
-/// The change counter of the file as it was before the running transaction, if the table is right under it.
+/// Is the table there, and right?
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub(crate) fn is_right(connection: &Connection, path: &Path) -> Result<bool> {
+    Ok(schema::has_additions(connection, path)? && right_under(connection, path)?.is_some())
+}
+
+/// The change counter of the file as it was before the running transaction, if the table, which is there, is right
+/// under it.
 ///
 /// # Errors
 ///
 /// [`Error::Sqlite`].
 pub(crate) fn right_under(connection: &Connection, path: &Path) -> Result<Option<u32>> {
-    if !schema::has_additions(connection, path)? {
-        return Ok(None);
-    }
     let counter: Option<u32> = connection
         .prepare_cached("SELECT records FROM tally WHERE verdict = ?1")
         .and_then(|mut select| select.query_row([COUNTER], |row| row.get(0)).optional())

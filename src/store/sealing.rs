@@ -28,8 +28,8 @@ impl Store {
         let path = self.db_path();
         let is_new = lock::seal(&self.place, interrupt)?;
         // Sealed by one that died before it counted, or written by somebody who does not count.
-        let counted = !is_new
-            && self.read(interrupt, |snapshot| tally::right_under(snapshot.connection(), path))?.is_some();
+        let counted =
+            !is_new && self.read(interrupt, |snapshot| tally::is_right(snapshot.connection(), path))?;
         if counted {
             return Ok(false);
         }

@@ -11,23 +11,10 @@ use crate::error::Result;
 use crate::identity::{key, schedule};
 use crate::measurement::Outcome;
 use crate::mutation;
+use crate::storage::records::COLUMN_NAMES;
 use crate::storage::{column, result_json};
 
-const RECORDS: Table = Table {
-    kind: Kind::Record,
-    name: "records",
-    columns: &[
-        "key",
-        "program_hash",
-        "schedule",
-        "result_json",
-        "hostname",
-        "username",
-        "creation_date",
-        "update_date",
-        "source_project",
-    ],
-};
+const RECORDS: Table = Table { kind: Kind::Record, name: "records", columns: &COLUMN_NAMES };
 
 pub(super) fn check(
     connection: &Connection,
