@@ -51,8 +51,8 @@ fmt: $(VENV)/test ## Format Rust and Python
 
 # Each prints lines that begin with "reliability:"; together they are docs/reliability-figures.txt. The longest first:
 # two run at a time, as most of them wait most of the time.
-RELIABILITY := lost_replies stopped_writer killed_anywhere refused_anywhere soak torn_reads clocks lock_model power_cuts \
-    stale_caches mixed_fleet
+RELIABILITY := without_locks lost_replies stopped_writer killed_anywhere refused_anywhere soak torn_reads clocks \
+    lock_model power_cuts stale_caches mixed_fleet
 FIGURES := docs/reliability-figures.txt
 LOGS := target/reliability
 
@@ -61,13 +61,17 @@ reliability: $(VENV)/test ## The long versions of the tests for crashes, stops, 
 	cargo test --release --no-run --quiet --no-default-features --features mutations
 	rm -rf $(LOGS) && mkdir -p $(LOGS)
 	began=$$SECONDS; \
-	printf '%s\n' $(RELIABILITY) | timeout 1200 xargs -P 2 -I TEST sh -c \
-	    'cargo test --release --quiet --no-default-features --features mutations --test TEST \
-	        -- --ignored --nocapture > $(LOGS)/TEST.log 2>&1 || { echo TEST failed; exit 1; }'; \
-	RELIABILITY=ENOSYS $(PY) -m pytest -q -s tests/test_without_locks.py > $(LOGS)/without_locks.log; \
-	grep -oh 'reliability: .*' $(patsubst %,$(LOGS)/%.log,$(RELIABILITY) without_locks) | cut -d' ' -f2- > $(FIGURES); \
+	timeout 1200 $(MAKE) --no-print-directory --jobs 2 $(RELIABILITY:%=$(LOGS)/%.log); \
+	grep -oh 'reliability: .*' $(RELIABILITY:%=$(LOGS)/%.log) | cut -d' ' -f2- > $(FIGURES); \
 	echo "all of it: $$((SECONDS - began)) s on $$(nproc) cores" >> $(FIGURES)
 	cat $(FIGURES)
+
+$(LOGS)/without_locks.log:
+	RELIABILITY=ENOSYS $(PY) -m pytest -q -s tests/test_without_locks.py > $@ || { cat $@; exit 1; }
+
+$(LOGS)/%.log:
+	cargo test --release --quiet --no-default-features --features mutations --test $* -- --ignored --nocapture > $@ 2>&1 \
+	    || { cat $@; exit 1; }
 
 # As root the packages are installed that are missing; what cannot be had is skipped, with the reason.
 CLUSTER := short

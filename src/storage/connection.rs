@@ -3,11 +3,11 @@
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Once;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::library::configure;
 use crate::error::{Error, Result};
 use crate::mutation;
 
@@ -202,23 +202,6 @@ pub(crate) fn open_immutable(path: &Path) -> Result<Connection> {
     }
     configure();
     Connection::open_with_flags_and_vfs(uri, flags, VFS).map_err(Error::sqlite(path, "opening it"))
-}
-
-/// Configures SQLite before its first use in this process.
-///
-/// Its memory statistics stand under one mutex that every allocation takes. A process that forks while another thread
-/// allocates would leave that mutex locked for ever in the child; nobody reads the statistics.
-pub(super) fn configure() {
-    static CONFIGURED: Once = Once::new();
-    CONFIGURED.call_once(|| {
-        let off: std::ffi::c_int = 0;
-        // SAFETY: SQLite is not initialised yet, as every use of it in this crate opens a connection first and comes
-        // through here; the option takes one int. Should it be refused, statistics stay on, as they are by default.
-        #[allow(unsafe_code)]
-        unsafe {
-            rusqlite::ffi::sqlite3_config(rusqlite::ffi::SQLITE_CONFIG_MEMSTATUS, off);
-        }
-    });
 }
 
 fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection> {

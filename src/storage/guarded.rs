@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::connection::configure;
 use super::journal;
+use super::library::configure;
 use super::vfs;
 use super::vfs::guard::{Files, Guard};
 use crate::error::{Error, Result};

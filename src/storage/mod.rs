@@ -15,6 +15,7 @@ mod file;
 pub(crate) mod fresh;
 pub(crate) mod guarded;
 pub(crate) mod journal;
+mod library;
 pub mod meta;
 pub mod pages;
 pub mod programs;
