@@ -53,6 +53,7 @@ pub(super) enum Began<'a> {
 /// What the files of a connection know of its tenure.
 struct Lease {
     held: Arc<Mutex<Held>>,
+    writes: bool,
     writing: Arc<AtomicBool>,
 }
 
@@ -62,8 +63,23 @@ impl Cover for Lease {
     }
 
     fn may_write(&self) -> bool {
+        self.writes && !lock(&self.held).is_lost()
+    }
+
+    fn has_shown(&self) -> bool {
         self.writing.load(Ordering::Relaxed) && !lock(&self.held).is_lost()
     }
+
+    fn show(&mut self) -> bool {
+        let shown = mutation::off("show-before-writing") || show(&mut lock(&self.held), true).is_ok();
+        self.writing.store(shown, Ordering::Relaxed);
+        shown
+    }
+}
+
+/// Says in the token's name that its holder is `writing`, or that it is not.
+fn show(held: &mut Held, writing: bool) -> Result<()> {
+    held.renew(Flags { half_written: writing, ..held.flags() }, held.count())
 }
 
 /// Never contended: a tenure is one thread's.
@@ -187,7 +203,8 @@ impl<'a> Turn<'a> {
 
     /// The last tenure of the token lock: leaves the store whole and open to the other protocol.
     pub(super) fn unseal(mut self, wait: &Wait<'_>) -> Result<()> {
-        let outcome = self.prepare(Access::Write, wait);
+        // Written or not, the journal is removed.
+        let outcome = self.prepare(Access::Write, wait).and_then(|()| self.renew_writing(true));
         let finished = outcome.is_ok() && self.connected.take().is_none_or(|connected| connected.guard.end());
         if !finished {
             self.unfinished = true;
@@ -257,17 +274,18 @@ impl<'a> Turn<'a> {
         // A file server that lost its latest renames may show a free token beside a hot journal.
         let cold = journal.as_ref().map_or(Ok(true), is_cold);
         self.unfinished |= !cold.map_err(Error::io(path, "reading the journal of"))?;
-        let writes = writes || self.unfinished;
-        if writes && !mutation::off("renew-before-recovery") {
+        let recovers = !flags.none() || self.unfinished;
+        if recovers {
             self.renew_writing(true)?;
         }
-        self.open(connected, files, journal)?;
-        if writes {
+        // Without a recovery W is set by the first byte that is written: readers without the lock accept a token that is
+        // held and says nothing of writing, and who finds that there is nothing to write never sends them away.
+        self.open(connected, files, journal, writes || recovers)?;
+        if recovers {
             self.recover()?;
             self.unfinished = false;
         }
-        if writes && access == Access::Read {
-            // Readers without the lock accept a token that is held for reading.
+        if recovers && access == Access::Read {
             self.renew_writing(false)?;
         }
         Ok(())
@@ -326,11 +344,7 @@ impl<'a> Turn<'a> {
     }
 
     fn renew_writing(&mut self, writing: bool) -> Result<()> {
-        let (count, flags) = {
-            let held = lock(&self.held);
-            (held.count(), Flags { half_written: writing, ..held.flags() })
-        };
-        self.renew(flags, count)?;
+        show(&mut lock(&self.held), writing)?;
         self.writing.store(writing, Ordering::Relaxed);
         Ok(())
     }
@@ -340,9 +354,16 @@ impl<'a> Turn<'a> {
     }
 
     /// Ties a connection to this tenure.
-    fn open(&mut self, kept: Option<Connected>, files: Option<Files>, journal: Option<File>) -> Result<()> {
+    fn open(
+        &mut self,
+        kept: Option<Connected>,
+        files: Option<Files>,
+        journal: Option<File>,
+        writes: bool,
+    ) -> Result<()> {
         let path = &self.place.db_path;
-        let lease = Box::new(Lease { held: Arc::clone(&self.held), writing: Arc::clone(&self.writing) });
+        let (held, writing) = (Arc::clone(&self.held), Arc::clone(&self.writing));
+        let lease = Box::new(Lease { held, writes, writing });
         let fence = lock(&self.held).count().fence;
         match (kept, files) {
             (Some(kept), _) => {

@@ -66,7 +66,8 @@ fn smallest_size_that_tells(mutation: Mutation) -> Size {
         | Mutation::NoCopyValidation
         | Mutation::NoAppliedIds
         | Mutation::JournalRenamedBeforeDatabase
-        | Mutation::RecoveryBeforeRenewWithW => size(2, 1, 0, 0),
+        | Mutation::WritingBeforeRenewWithW => size(2, 1, 0, 0),
+        Mutation::RecoveryBeforeRenewWithW => size(3, 2, 1, 0),
         Mutation::NoFenceNumber | Mutation::FenceNumberNotRaisedAfterRefusedFence => size(2, 1, 0, 1),
         Mutation::WNotInheritedAtTakeover | Mutation::ReleaseBeforeRecovery => size(2, 1, 1, 1),
         Mutation::NoRevoke => size(2, 2, 0, 0),
@@ -92,7 +93,7 @@ fn no_order_of_steps_of_two_records_each_does_damage() {
 
 #[test]
 fn every_mechanism_is_needed() {
-    assert_eq!(Mutation::ALL.len(), 12);
+    assert_eq!(Mutation::ALL.len(), 13);
     let mut safe = Vec::new();
     for (index, mutation) in Mutation::ALL.into_iter().enumerate() {
         assert!(!Mutation::ALL[..index].contains(&mutation), "{mutation:?} stands twice, another is missing");

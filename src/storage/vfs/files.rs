@@ -1,8 +1,6 @@
 //! The two files that SQLite sees, as its C interface wants them. What they may do is the guard's to say.
 
 use std::ffi::{c_int, c_void};
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use rusqlite::ffi;
@@ -137,23 +135,17 @@ unsafe extern "C" fn read(
     };
     // SAFETY: SQLite passes a buffer of `length` bytes that nobody else uses during the call, and an open file.
     let (part, buffer) = unsafe { (part(file), std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length)) };
-    let mut filled = 0;
-    let outcome = part.guard.touch(part.which, Touch::Read, |file| {
-        while filled < buffer.len() {
-            match file.read_at(&mut buffer[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+    match part.guard.read(part.which, buffer, offset) {
+        Ok(filled) if filled < buffer.len() => {
+            // What is missing reads as zeroes, as SQLite asks.
+            buffer[filled..].fill(0);
+            ffi::SQLITE_IOERR_SHORT_READ
         }
-        Ok(())
-    });
-    // What is missing reads as zeroes, as SQLite asks.
-    buffer[filled..].fill(0);
-    match outcome {
-        Ok(()) if filled < buffer.len() => ffi::SQLITE_IOERR_SHORT_READ,
-        outcome => done(outcome, ffi::SQLITE_IOERR_READ),
+        Ok(_) => ffi::SQLITE_OK,
+        Err(failure) => {
+            buffer.fill(0);
+            code(failure, ffi::SQLITE_IOERR_READ)
+        }
     }
 }
 
@@ -190,8 +182,7 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_i
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _flags: c_int) -> c_int {
     // SAFETY: an open file.
     let part = unsafe { part(file) };
-    // The size is synced with the data; the names of both files are older than the tenure.
-    done(part.guard.touch(part.which, Touch::Write, std::fs::File::sync_data), ffi::SQLITE_IOERR_FSYNC)
+    done(part.guard.sync(part.which), ffi::SQLITE_IOERR_FSYNC)
 }
 
 #[allow(unsafe_code)]
@@ -200,9 +191,7 @@ unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, size: *mut ffi::sql
     let part = unsafe { part(file) };
     let asked = match part.which {
         Which::Database => part.guard.size(),
-        Which::Journal => part
-            .guard
-            .touch(Which::Journal, Touch::Read, |file| file.metadata().map(|metadata| metadata.len())),
+        Which::Journal => part.guard.journal_size(),
     };
     match asked {
         Ok(bytes) => {
@@ -218,7 +207,7 @@ unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, size: *mut ffi::sql
 #[allow(unsafe_code)]
 unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
     // SAFETY: an open file.
-    let allowed = level < ffi::SQLITE_LOCK_RESERVED || unsafe { part(file) }.guard.may_recover();
+    let allowed = level < ffi::SQLITE_LOCK_RESERVED || unsafe { part(file) }.guard.may_write();
     if allowed { ffi::SQLITE_OK } else { ffi::SQLITE_IOERR_LOCK }
 }
 

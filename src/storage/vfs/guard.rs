@@ -14,8 +14,14 @@ pub(crate) trait Cover: Send {
     /// Renews the lease if it is older than it may be. `false`: the lock is lost, nothing may be touched any more.
     fn keep(&mut self) -> bool;
 
-    /// Has the tenure shown, after it opened its files, that it is inside and may write?
+    /// Is it a tenure that writes?
     fn may_write(&self) -> bool;
+
+    /// Has it shown, after it opened its files, that it is inside and writes?
+    fn has_shown(&self) -> bool;
+
+    /// Shows it. `false`: the lock is lost, or the tenure does not write.
+    fn show(&mut self) -> bool;
 }
 
 /// The database file and its journal, opened by path at one moment.
@@ -40,10 +46,22 @@ struct State {
     size: Option<u64>,
     /// A journal header was written by the running transaction, so that it may be written again.
     own_header: bool,
+    /// What the running transaction has written into the journal so far, from its beginning on: SQLite writes it long
+    /// before it needs it on the disk, and readers without the lock are sent away from the first byte on.
+    pending: Option<Pending>,
     cover: Option<Box<dyn Cover>>,
     poisoned: bool,
     failure: Option<io::Error>,
 }
+
+struct Pending {
+    bytes: Vec<u8>,
+    /// A part of it may be on the disk: a write failed.
+    begun: bool,
+}
+
+/// More than this of a journal is not kept in memory.
+const MOST_PENDING: usize = 4 << 20;
 
 thread_local! {
     /// The connection of this thread's tenure. A thread has one at a time.
@@ -85,6 +103,7 @@ impl Guard {
             journal,
             size: None,
             own_header: false,
+            pending: None,
             cover: None,
             poisoned: false,
             failure: None,
@@ -104,6 +123,7 @@ impl Guard {
         state.cover = Some(cover);
         state.journal = journal;
         state.own_header = false;
+        state.pending = None;
         state.failure = None;
     }
 
@@ -111,7 +131,7 @@ impl Guard {
     pub(crate) fn end(&self) -> bool {
         ACTIVE.set(None);
         let mut state = self.state();
-        state.cover = None;
+        (state.cover, state.pending) = (None, None);
         let clean = state.journal.take().is_none_or(|journal| is_cold(&journal).unwrap_or(false));
         clean && !state.poisoned
     }
@@ -173,6 +193,12 @@ impl Guard {
     /// May a dead writer's journal be rolled back by this connection?
     pub(super) fn may_recover(&self) -> bool {
         let state = self.state();
+        !state.poisoned && state.cover.as_ref().is_some_and(|cover| cover.has_shown())
+    }
+
+    /// May this connection begin to write?
+    pub(super) fn may_write(&self) -> bool {
+        let state = self.state();
         !state.poisoned && state.cover.as_ref().is_some_and(|cover| cover.may_write())
     }
 
@@ -188,10 +214,95 @@ impl Guard {
         work: impl FnOnce(&File) -> io::Result<T>,
     ) -> Result<T, Failure> {
         let mut state = self.state();
-        state.check(touch).map_err(|Refused| Failure::Refused)?;
+        if touch == Touch::Write {
+            // The journal comes before everything else.
+            state.write_pending()?;
+        }
+        state.touch(which, touch, work)
+    }
+
+    /// Reads from one of the files; answers how many bytes there were.
+    pub(super) fn read(&self, which: Which, buffer: &mut [u8], offset: u64) -> Result<usize, Failure> {
+        let mut state = self.state();
+        let there = state.touch(which, Touch::Read, |file| read_at(file, buffer, offset))?;
+        let pending = state.pending.as_ref().filter(|_| which == Which::Journal);
+        let pending = pending.and_then(|pending| pending.bytes.get(usize::try_from(offset).ok()?..));
+        let Some(pending) = pending else { return Ok(there) };
+        let length = pending.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&pending[..length]);
+        Ok(there.max(length))
+    }
+
+    pub(super) fn journal_size(&self) -> Result<u64, Failure> {
+        let mut state = self.state();
+        let size = state.touch(Which::Journal, Touch::Read, |file| Ok(file.metadata()?.len()))?;
+        Ok(state.pending.as_ref().map_or(size, |pending| size.max(pending.bytes.len() as u64)))
+    }
+
+    /// Makes durable what was written. The size is synced with the data; the names of both files are older than the
+    /// tenure.
+    pub(super) fn sync(&self, which: Which) -> Result<(), Failure> {
+        let wrote = {
+            let state = self.state();
+            state.pending.is_some() || state.cover.as_ref().is_some_and(|cover| cover.has_shown())
+        };
+        if wrote { self.touch(which, Touch::Write, File::sync_data) } else { Ok(()) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Ends the transaction whose journal this is, durably.
+    pub(super) fn end_journal(&self) -> Result<(), Failure> {
+        self.write_journal(&[0; JOURNAL_HEADER], 0)?;
+        self.sync(Which::Journal)
+    }
+
+    /// Writes into the journal. Its header is refused over that of a dead writer's journal, which nobody has rolled
+    /// back yet: the database's only way back would be gone.
+    pub(super) fn write_journal(&self, bytes: &[u8], offset: u64) -> Result<(), Failure> {
+        let mut state = self.state();
+        if offset == 0 {
+            let cold = state.journal.as_ref().is_some_and(|journal| is_cold(journal).unwrap_or(false));
+            // Zeroes end a transaction, whoever began it: rolled back or committed.
+            let ends = bytes.first() == Some(&0);
+            if !state.own_header && !cold && !ends && !mutation::off("keep-foreign-journal") {
+                return Err(Failure::Refused);
+            }
+            state.own_header = !ends;
+            let pending = state.pending.take();
+            if ends && pending.is_some_and(|pending| !pending.begun) {
+                // Rolled back before anything of it was on the disk.
+                return Ok(());
+            }
+            if !ends {
+                state.pending = Some(Pending { bytes: Vec::new(), begun: false });
+            }
+        }
+        if state.append_pending(bytes, offset)? {
+            return Ok(());
+        }
+        state.write_pending()?;
+        state.touch(Which::Journal, Touch::Write, |file| write_at(file, bytes, offset))
+    }
+}
+
+fn identity_of(metadata: &std::fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+impl State {
+    fn touch<T>(
+        &mut self,
+        which: Which,
+        touch: Touch,
+        work: impl FnOnce(&File) -> io::Result<T>,
+    ) -> Result<T, Failure> {
+        self.check(touch).map_err(|Refused| Failure::Refused)?;
         let file = match which {
-            Which::Database => Some(&state.database),
-            Which::Journal => state.journal.as_ref(),
+            Which::Database => Some(&self.database),
+            Which::Journal => self.journal.as_ref(),
         };
         let file = file.ok_or(Failure::Refused)?;
         if touch == Touch::Write {
@@ -203,46 +314,42 @@ impl Guard {
         }
         outcome.map_err(|error| {
             let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-            state.failure = Some(error);
+            self.failure = Some(error);
             if full { Failure::Full } else { Failure::Disk }
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Ends the transaction whose journal this is, durably.
-    pub(super) fn end_journal(&self) -> Result<(), Failure> {
-        self.write_journal(&[0; JOURNAL_HEADER], 0)?;
-        self.touch(Which::Journal, Touch::Write, File::sync_data)
-    }
-
-    /// Writes into the journal. Its header is refused over that of a dead writer's journal, which nobody has rolled
-    /// back yet: the database's only way back would be gone.
-    pub(super) fn write_journal(&self, bytes: &[u8], offset: u64) -> Result<(), Failure> {
-        if offset == 0 {
-            let foreign = {
-                let state = self.state();
-                let cold = state.journal.as_ref().is_some_and(|journal| is_cold(journal).unwrap_or(false));
-                !state.own_header && !cold
-            };
-            // Zeroes end a transaction, whoever began it: rolled back or committed.
-            let ends = bytes.first() == Some(&0);
-            if foreign && !ends && !mutation::off("keep-foreign-journal") {
-                return Err(Failure::Refused);
-            }
-            self.state().own_header = !ends;
+    /// Keeps `bytes` of the journal in memory. `false` where they are to be written at once.
+    fn append_pending(&mut self, bytes: &[u8], offset: u64) -> Result<bool, Failure> {
+        let Some(pending) = self.pending.as_mut().filter(|pending| !pending.begun) else { return Ok(false) };
+        let Some(begin) = usize::try_from(offset).ok().filter(|&begin| begin <= pending.bytes.len()) else {
+            return Ok(false);
+        };
+        let end = begin + bytes.len();
+        if end > MOST_PENDING {
+            return Ok(false);
         }
-        self.touch(Which::Journal, Touch::Write, |file| write_at(file, bytes, offset))
+        if end > pending.bytes.len() {
+            pending.bytes.resize(end, 0);
+        }
+        pending.bytes[begin..end].copy_from_slice(bytes);
+        self.check(Touch::Read).map_err(|Refused| Failure::Refused)?;
+        Ok(true)
     }
-}
 
-fn identity_of(metadata: &std::fs::Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
-}
+    /// Writes what was kept of the journal. What could not be written is kept: a rollback reads it.
+    fn write_pending(&mut self) -> Result<(), Failure> {
+        let Some(mut pending) = self.pending.take() else { return Ok(()) };
+        let written = self.touch(Which::Journal, Touch::Write, |file| {
+            pending.begun = true;
+            write_at(file, &pending.bytes, 0)
+        });
+        if written.is_err() {
+            self.pending = Some(pending);
+        }
+        written
+    }
 
-impl State {
     fn check(&mut self, touch: Touch) -> Result<(), Refused> {
         if self.poisoned {
             return Err(Refused);
@@ -255,7 +362,9 @@ impl State {
                 if touch == Touch::Write && !cover.may_write() {
                     return Err(Refused);
                 }
-                if cover.keep() {
+                let inside =
+                    if touch == Touch::Write && !cover.has_shown() { cover.show() } else { cover.keep() };
+                if inside {
                     return Ok(());
                 }
                 self.poisoned = true;
@@ -271,6 +380,20 @@ pub(super) enum Failure {
     Refused,
     Full,
     Disk,
+}
+
+/// Reads until `buffer` is full or the file ends.
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 /// Writes all of `bytes`.

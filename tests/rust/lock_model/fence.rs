@@ -49,7 +49,7 @@ impl Protocol {
             }
             Fence::RaisingNumber => {
                 renew(disk, tenure, |name| (name.fence, name.distrusted) = (name.fence + 1, false))?;
-                return Some(self.once_trusted());
+                return Some(self.once_trusted(tenure));
             }
         }))
     }
@@ -63,7 +63,7 @@ impl Protocol {
             (name.fence, name.distrusted) = (name.fence + raised, false);
         });
         process.phase = match renewed {
-            Some(()) => Phase::InTenure(Tenure { at: self.once_trusted(), ..tenure }),
+            Some(()) => Phase::InTenure(Tenure { at: self.once_trusted(&tenure), ..tenure }),
             None => Phase::Waiting,
         };
     }
@@ -78,7 +78,11 @@ pub fn can_be_replaced_by_waiting(state: &State, number: u8, tenure: &Tenure) ->
     let mut others = (0..).zip(&state.processes).filter(|&(other, _)| other != number);
     refusable
         && others.all(|(_, other)| match other.phase {
-            Phase::InTenure(tenure) => !matches!(tenure.at, At::Recovering(_) | At::Storing(_)),
+            Phase::InTenure(tenure) => match tenure.at {
+                At::Recovering(_) => false,
+                At::Storing(_) => !tenure.name.writing,
+                _ => true,
+            },
             _ => true,
         })
 }

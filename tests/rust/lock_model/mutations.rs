@@ -22,12 +22,13 @@ pub enum Mutation {
     /// Recovered in place, D cleared, but the fence number left as it was.
     FenceNumberNotRaisedAfterRefusedFence,
     RecoveryBeforeRenewWithW,
+    WritingBeforeRenewWithW,
     /// A tenure that gives up before recovery releases the token.
     ReleaseBeforeRecovery,
 }
 
 impl Mutation {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NoRevoke,
         Self::AcknowledgementBeforeRelease,
         Self::NoD,
@@ -39,6 +40,7 @@ impl Mutation {
         Self::JournalRenamedBeforeDatabase,
         Self::FenceNumberNotRaisedAfterRefusedFence,
         Self::RecoveryBeforeRenewWithW,
+        Self::WritingBeforeRenewWithW,
         Self::ReleaseBeforeRecovery,
     ];
 }

@@ -52,7 +52,7 @@ pub enum At {
     OpeningJournal,
     /// With D only.
     Fencing(Fence),
-    /// Proves that what is open belongs to this tenure. After it the lock is not asked again before the release.
+    /// Before a recovery: proves that what is open belongs to this tenure.
     RenewingWithW,
     Recovering(Recovery),
     Storing(Transaction),
@@ -81,8 +81,16 @@ pub enum Recovery {
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Transaction {
+    /// Without W, if nothing had to be recovered.
     LookingForOwnRecord,
-    WritingJournal,
+    /// Proves that what is open, and what was read, belongs to this tenure. After it the lock is not asked again before
+    /// the release.
+    RenewingWithW {
+        read: Pages,
+    },
+    WritingJournal {
+        read: Pages,
+    },
     WritingFirstPage,
     WritingSecondPage,
     Committing,

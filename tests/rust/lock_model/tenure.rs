@@ -103,7 +103,11 @@ impl Protocol {
             }
             At::OpeningJournal => {
                 tenure.journal = disk.journal;
-                if tenure.name.distrusted { At::Fencing(Fence::CopyingHeader) } else { self.once_trusted() }
+                if tenure.name.distrusted {
+                    At::Fencing(Fence::CopyingHeader)
+                } else {
+                    self.once_trusted(tenure)
+                }
             }
             At::Fencing(step) => self.fence(disk, tenure, step)?,
             At::RenewingWithW => {
@@ -115,7 +119,7 @@ impl Protocol {
                 }
             }
             At::Recovering(step) => self.recover(disk, tenure, step),
-            At::Storing(step) => self.store(disk, tenure, step),
+            At::Storing(step) => self.store(disk, tenure, step)?,
             At::Releasing => unreachable!("a step of its own"),
         };
         Some(next)
@@ -143,17 +147,27 @@ impl Protocol {
         })
     }
 
-    fn store(&self, disk: &mut Disk, tenure: &Tenure, step: Transaction) -> At {
+    /// `None`: the lock is lost.
+    fn store(&self, disk: &mut Disk, tenure: &mut Tenure, step: Transaction) -> Option<At> {
         let pages = disk.pages(tenure.database);
-        At::Storing(match step {
+        Some(At::Storing(match step {
             Transaction::LookingForOwnRecord => {
                 if pages[0].records().contains(tenure.record) && !self.is_without(Mutation::NoAppliedIds) {
-                    return At::Releasing;
+                    return Some(At::Releasing);
                 }
-                Transaction::WritingJournal
+                let read = pages;
+                if tenure.name.writing || self.is_without(Mutation::WritingBeforeRenewWithW) {
+                    Transaction::WritingJournal { read }
+                } else {
+                    Transaction::RenewingWithW { read }
+                }
             }
-            Transaction::WritingJournal => {
-                disk.file(tenure.journal).journal = Some(pages);
+            Transaction::RenewingWithW { read } => {
+                renew(disk, tenure, |name| name.writing = true)?;
+                Transaction::WritingJournal { read }
+            }
+            Transaction::WritingJournal { read } => {
+                disk.file(tenure.journal).journal = Some(read);
                 Transaction::WritingFirstPage
             }
             Transaction::WritingFirstPage => {
@@ -166,14 +180,17 @@ impl Protocol {
             }
             Transaction::Committing => {
                 disk.file(tenure.journal).journal = None;
-                return At::Releasing;
+                return Some(At::Releasing);
             }
-        })
+        }))
     }
 
-    /// The database and the journal that stand open are those at the paths, and stay there.
-    pub fn once_trusted(&self) -> At {
-        if self.is_without(Mutation::RecoveryBeforeRenewWithW) {
+    /// The database and the journal that stand open are those at the paths, and stay there. Without W there is nothing
+    /// to recover, and nothing is written yet.
+    pub fn once_trusted(&self, tenure: &Tenure) -> At {
+        if !tenure.name.writing {
+            At::Storing(Transaction::LookingForOwnRecord)
+        } else if self.is_without(Mutation::RecoveryBeforeRenewWithW) {
             At::Recovering(Recovery::LookingForHotJournal)
         } else {
             At::RenewingWithW
