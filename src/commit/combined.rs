@@ -1,17 +1,21 @@
 //! One tenure for everybody who waits: a batch of this thread, and those of others with it.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
 use rand::RngExt;
 use rusqlite::Connection;
 
 use super::batch::{Batch, Row};
+use super::bell::{Bell, Ringer};
 use super::ids::Asking;
 use super::keep::Kept;
-use super::queue::{Fate, LARGEST_POST, Post, Queue};
+use super::queue::{Asked, LARGEST_POST, Post, Queue};
 use super::threads::Waiting;
 use super::transaction::in_transaction;
 use super::{CommitCounts, Group};
@@ -112,6 +116,7 @@ struct Request<'a> {
     /// Another process may have committed it, or an earlier try of this one.
     may_be_known: Cell<bool>,
     answer: Cell<Option<usize>>,
+    bell: OnceCell<Bell>,
 }
 
 impl<'a> Request<'a> {
@@ -128,6 +133,7 @@ impl<'a> Request<'a> {
             own: Vec::new(),
             may_be_known: Cell::new(false),
             answer: Cell::new(None),
+            bell: OnceCell::new(),
         }
     }
 
@@ -160,20 +166,21 @@ impl Elsewhere for Request<'_> {
             }
             Inside::Process => {
                 if !self.may_be_known.replace(true) {
+                    if let Some(bell) = Queue::bell(&self.batch().id) {
+                        let _ = self.bell.set(bell);
+                    }
                     self.posted.set(self.queue.post(self.batch()));
                     CommitCounts::add(&self.group.counts.posted, usize::from(self.posted.get()));
                     return Ok(false);
                 }
-                if self.posted.get() {
-                    match self.queue.fate(&self.batch().id, self.all_rows()) {
-                        Fate::Waits => {}
-                        Fate::Answered(answer) => {
-                            self.posted.set(false);
-                            self.answer.set(usize::try_from(answer).ok());
-                        }
-                        // Committed or not: the store knows, when this thread is inside.
-                        Fate::Gone => self.posted.set(false),
-                    }
+                let id = &self.batch().id;
+                if self.posted.get() && !self.queue.still_has(id) {
+                    // The bell was rung before the post was removed.
+                    let heard = self.bell.get().and_then(Bell::answer);
+                    let answer = heard.or_else(|| self.queue.take_answer(id, self.all_rows()));
+                    self.posted.set(false);
+                    // Without one it was committed or not: the store knows, when this thread is inside.
+                    self.answer.set(answer.and_then(|answer| usize::try_from(answer).ok()));
                 }
             }
         }
@@ -182,6 +189,22 @@ impl Elsewhere for Request<'_> {
 
     fn is_passed_on(&self) -> bool {
         self.posted.get()
+    }
+
+    fn was_answered(&self) -> bool {
+        self.answer.get().is_some()
+    }
+
+    fn rest(&self, time: Duration) -> bool {
+        let Some(bell) = self.bell.get() else {
+            thread::sleep(time);
+            return false;
+        };
+        if let Some(answer) = bell.wait(time) {
+            self.answer.set(usize::try_from(answer).ok());
+            self.posted.set(false);
+        }
+        self.was_answered()
     }
 }
 
@@ -202,7 +225,11 @@ struct Combined {
     mine: usize,
     kept: Kept,
     threads: Vec<(Arc<Waiting>, Beside)>,
+    /// What others ask for, until it was looked at.
+    asked: Vec<Asked>,
     posts: Vec<(Post, Beside)>,
+    /// Posts that were committed before.
+    known: Vec<(Asked, i64)>,
 }
 
 /// What became of a batch of somebody else.
@@ -228,13 +255,28 @@ impl Combined {
             request.queue.remove_forgotten(tenure.batches());
         }
         let threads = request.group.threads.take_others(&request.waiting);
-        let posts = request.queue.posts(tenure.batches(), &request.batch().id);
         Self {
             mine: 0,
             kept,
             threads: threads.into_iter().map(|waiting| (waiting, Beside::Left)).collect(),
-            posts: posts.into_iter().map(|post| (post, Beside::Left)).collect(),
+            asked: Queue::asked(tenure.batches(), &request.batch().id),
+            ..Self::default()
         }
+    }
+
+    /// Reads what is asked for. Whoever was inside before may be answering still: what it has committed is not read.
+    fn read(&mut self, request: &Request<'_>, connection: &Connection, path: &Path) -> Result<()> {
+        let mut new = Vec::new();
+        for asked in mem::take(&mut self.asked) {
+            match applied::known(connection, path, &asked.id)? {
+                Known::New => new.push(asked),
+                Known::Committed(answer) => self.known.push((asked, answer)),
+                // It must not come in late, over what its client has written since.
+                Known::Past => request.queue.refuse(&asked.stem),
+            }
+        }
+        self.posts.extend(request.queue.posts(new).into_iter().map(|post| (post, Beside::Left)));
+        Ok(())
     }
 
     fn commit(&mut self, request: &Request<'_>, tenure: &Tenure<'_>) -> Result<()> {
@@ -246,6 +288,7 @@ impl Combined {
             for (waiting, beside) in &mut self.threads {
                 *beside = put_beside(connection, &waiting.batch, tenure, path)?;
             }
+            self.read(request, connection, path)?;
             for (post, beside) in &mut self.posts {
                 *beside = put_beside(connection, &post.batch, tenure, path)?;
             }
@@ -262,15 +305,22 @@ impl Combined {
         let counts = &request.group.counts;
         CommitCounts::add(&counts.combined, self.kept.acknowledge(request.place));
         CommitCounts::add(&counts.combined, self.threads.len() + self.posts.len());
+        for (asked, answer) in &self.known {
+            request.queue.answer_again(asked, *answer);
+        }
         for (waiting, beside) in &self.threads {
             if let Beside::Answer(answer) = beside {
                 waiting.set_answer(usize::try_from(*answer).unwrap_or(0));
             }
         }
+        if self.posts.is_empty() {
+            return;
+        }
+        let ringer = Ringer::new();
         for (post, beside) in &self.posts {
             match beside {
-                Beside::Answer(answer) => request.queue.answer(post, *answer),
-                Beside::Refused => request.queue.refuse(post),
+                Beside::Answer(answer) => request.queue.answer(&ringer, post, *answer),
+                Beside::Refused => request.queue.refuse(&post.stem),
                 Beside::Left => {}
             }
         }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod batch;
+mod bell;
 pub(crate) mod claimed;
 mod combined;
 mod ids;

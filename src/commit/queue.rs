@@ -11,12 +11,13 @@
 //! and commits it from memory if it is first. So a post that nobody can read, or whose answer is lost, costs time only.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::batch::Batch;
+use super::bell::{Bell, Ringer};
 use super::{keep, post};
 use crate::lock::{BATCH_WAITS, Place};
 use crate::scratch;
@@ -39,20 +40,17 @@ pub(super) struct Queue {
     directory: PathBuf,
 }
 
-/// A batch of another process.
-pub(super) struct Post {
-    stem: String,
-    pub(super) batch: Batch,
+/// A file that asks for a batch of another process.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Asked {
+    pub(super) id: BatchId,
+    pub(super) stem: String,
 }
 
-/// What became of a post.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It is where it was.
-    Waits,
-    Answered(i64),
-    /// Neither post nor answer: who removed it is not known, nor why.
-    Gone,
+/// A batch of another process.
+pub(super) struct Post {
+    pub(super) stem: String,
+    pub(super) batch: Batch,
 }
 
 impl Queue {
@@ -87,15 +85,25 @@ impl Queue {
         file.write_all(&post::encode(batch))
     }
 
-    /// What became of the post of `id`, whose answer is likely to be `guess`. An answer is taken away.
-    pub(super) fn fate(&self, id: &BatchId, guess: i64) -> Fate {
+    /// Where an answer to the post of `id` may arrive without a file.
+    pub(super) fn bell(id: &BatchId) -> Option<Bell> {
+        Bell::hang(stem(id))
+    }
+
+    /// Is the post of `id` where it was?
+    pub(super) fn still_has(&self, id: &BatchId) -> bool {
+        let post = fs::symlink_metadata(self.path(&stem(id), NEW));
+        !post.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    }
+
+    /// The answer to the post of `id`, which is likely to be `guess`, taken away. `None`: who removed the post is not
+    /// known, nor why.
+    pub(super) fn take_answer(&self, id: &BatchId, guess: i64) -> Option<i64> {
         let stem = stem(id);
-        match fs::symlink_metadata(self.path(&stem, NEW)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            _ => return Fate::Waits,
-        }
-        if fs::remove_file(self.path(&stem, &format!("{ANSWERED}{guess}"))).is_ok() {
-            return Fate::Answered(guess);
+        for answer in [guess, 0] {
+            if fs::remove_file(self.answered(&stem, answer)).is_ok() {
+                return Some(answer);
+            }
         }
         let prefix = format!("{stem}{ANSWERED}");
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
@@ -103,34 +111,39 @@ impl Queue {
             let answer = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse().ok());
             if let Some(answer) = answer {
                 let _ = fs::remove_file(entry.path());
-                return Fate::Answered(answer);
+                return Some(answer);
             }
         }
-        Fate::Gone
+        None
     }
 
     /// Takes a post back, or its answer. Whoever has read it may commit it all the same.
     pub(super) fn withdraw(&self, id: &BatchId) {
         if fs::remove_file(self.path(&stem(id), NEW)).is_err() {
-            let _ = self.fate(id, 0);
+            let _ = self.take_answer(id, 0);
         }
     }
 
     /// The posts among the files called `names`, but not `mine`; older ones of a client first.
-    pub(super) fn posts(&self, names: &[String], mine: &BatchId) -> Vec<Post> {
+    pub(super) fn asked(names: &[String], mine: &BatchId) -> Vec<Asked> {
         let mut asked: Vec<_> = names
             .iter()
             .filter(|name| !keep::is_kept(name))
             .filter_map(|name| {
                 let stem = name.strip_suffix(NEW)?;
-                Some((BatchId::parse(stem.rsplit('_').next()?)?, stem.to_owned()))
+                Some(Asked { id: BatchId::parse(stem.rsplit('_').next()?)?, stem: stem.to_owned() })
             })
-            .filter(|(id, _)| id != mine)
+            .filter(|asked| asked.id != *mine)
             .collect();
         asked.sort();
         asked.truncate(MOST_POSTS);
+        asked
+    }
+
+    /// What was `asked`, as far as it can be read.
+    pub(super) fn posts(&self, asked: Vec<Asked>) -> Vec<Post> {
         let (mut bytes, mut posts) = (0, Vec::new());
-        for (id, stem) in asked {
+        for Asked { id, stem } in asked {
             // JSON writes some bytes as six.
             let contents = read(&self.path(&stem, NEW), 8 * LARGEST_POST as u64).unwrap_or_default();
             bytes += contents.len() as u64;
@@ -168,14 +181,34 @@ impl Queue {
     }
 
     /// Tells the owner of a post that it was committed. A reply that is lost here does not matter.
-    pub(super) fn answer(&self, post: &Post, answer: i64) {
-        let answered = self.path(&post.stem, &format!("{ANSWERED}{answer}"));
-        let _ = fs::rename(self.path(&post.stem, NEW), answered);
+    pub(super) fn answer(&self, ringer: &Ringer, post: &Post, answer: i64) {
+        if ringer.ring(&post.stem, answer) {
+            // Its owner may be slow to wake: nobody is to read it again. Unless somebody has answered it meanwhile.
+            if fs::remove_file(self.path(&post.stem, NEW)).is_err() {
+                let _ = fs::remove_file(self.answered(&post.stem, answer));
+            }
+            return;
+        }
+        self.rename_answered(&post.stem, answer);
     }
 
-    /// Removes a post that can never get in: everybody would read it again, and its owner may be dead.
-    pub(super) fn refuse(&self, post: &Post) {
-        let _ = fs::remove_file(self.path(&post.stem, NEW));
+    /// The same for a post that was committed before: whoever did that may be telling its owner just now.
+    pub(super) fn answer_again(&self, asked: &Asked, answer: i64) {
+        self.rename_answered(&asked.stem, answer);
+    }
+
+    fn rename_answered(&self, stem: &str, answer: i64) {
+        let _ = fs::rename(self.path(stem, NEW), self.answered(stem, answer));
+    }
+
+    fn answered(&self, stem: &str, answer: i64) -> PathBuf {
+        self.path(stem, &format!("{ANSWERED}{answer}"))
+    }
+
+    /// Removes a post that can never get in, or for which nobody waits: everybody would read it again, and its owner may
+    /// be dead.
+    pub(super) fn refuse(&self, stem: &str) {
+        let _ = fs::remove_file(self.path(stem, NEW));
     }
 
     fn path(&self, stem: &str, ending: &str) -> PathBuf {
@@ -210,9 +243,8 @@ impl Post {
 fn read(path: &std::path::Path, most: u64) -> Option<Vec<u8>> {
     let file = File::open(path).ok()?;
     let length = file.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
-    let mut contents = Vec::new();
-    (length <= most).then_some(())?;
-    file.take(most).read_to_end(&mut contents).ok()?;
+    let mut contents = vec![0; usize::try_from(length).ok().filter(|_| length <= most)?];
+    file.read_exact_at(&mut contents, 0).ok()?;
     Some(contents)
 }
 

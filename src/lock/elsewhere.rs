@@ -1,5 +1,8 @@
 //! What a caller does about its work while somebody else is inside.
 
+use std::thread;
+use std::time::Duration;
+
 use crate::error::Result;
 
 /// Who is inside.
@@ -23,6 +26,17 @@ pub(crate) trait Elsewhere {
     /// Is the work where others may do it? Then there is no hurry to come in: the longer a holder waits, the more it
     /// commits at once, and readers without the lock get between two holders.
     fn is_passed_on(&self) -> bool;
+
+    /// Has the answer come while this thread slept?
+    fn was_answered(&self) -> bool {
+        false
+    }
+
+    /// Sleeps for `time`. `true` if it was woken, because the work is done.
+    fn rest(&self, time: Duration) -> bool {
+        thread::sleep(time);
+        false
+    }
 }
 
 /// Work that nobody else can do.

@@ -36,7 +36,7 @@ impl Sequence {
     ///
     /// [`Error::LockVersion`](crate::Error::LockVersion) and [`Error::Lock`](crate::Error::Lock).
     pub(crate) fn look(place: &Place) -> Result<Sealed> {
-        let Some(scan) = place.directory().scan()? else { return Ok(Sealed::No) };
+        let Some(scan) = place.directory().scan_for_token()? else { return Ok(Sealed::No) };
         Ok(scan.the_token().map_or(Sealed::Unseen, |(name, token)| {
             let quiet = token.flags().none();
             Sealed::Yes(Self { name: name.to_owned(), fence: token.count().fence, quiet })

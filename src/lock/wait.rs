@@ -1,10 +1,10 @@
 //! Waiting for a lock: short jittered polls, a deadline, and a way to be interrupted.
 
-use std::thread;
 use std::time::Duration;
 
 use rand::RngExt;
 
+use super::elsewhere::{Elsewhere, Nobody};
 use crate::clock;
 use crate::error::{Error, Result};
 
@@ -47,6 +47,7 @@ const GAP: Duration = Duration::from_millis(2);
 /// hear that their own rows are in it.
 const LONGEST_BETWEEN_READS: Duration = Duration::from_millis(3);
 const LONGEST_FOR_A_COMMIT: Duration = Duration::from_millis(6);
+const FOR_EACH_OTHER: Duration = Duration::from_micros(350);
 /// Polls of those who wait for a measurement, where each look is a tenure.
 const LONGEST_IN_TENURES: Duration = Duration::from_secs(1);
 /// A wait longer than this is reported.
@@ -92,10 +93,12 @@ impl<'a> Wait<'a> {
         self.longest = HURRIED_POLL;
     }
 
-    /// Polls still more often: whoever holds the lock works for this waiter, too, and will be done soon.
-    pub(crate) fn poll_often(&mut self) {
-        self.next = self.next.min(LONGEST_FOR_A_COMMIT);
-        self.longest = LONGEST_FOR_A_COMMIT;
+    /// Polls still more often: whoever holds the lock works for this waiter, too, and will be done soon. With so many
+    /// `others` one of them sees it soon enough, and works for this one.
+    pub(super) fn poll_often(&mut self, others: usize) {
+        let others = u32::try_from(others).unwrap_or(u32::MAX);
+        self.longest = LONGEST_FOR_A_COMMIT.max(FOR_EACH_OTHER.saturating_mul(others)).min(LONGEST_POLL);
+        self.next = self.next.min(self.longest);
     }
 
     /// Polls less often from here on: each look takes the lock from others.
@@ -120,12 +123,12 @@ impl<'a> Wait<'a> {
 
     /// Sleeps for the shortest time between two polls: what was seen will not last.
     pub(crate) fn pause_shortly(&self) -> Result<()> {
-        self.sleep(FIRST_POLL)
+        self.sleep(FIRST_POLL, &Nobody)
     }
 
-    /// Sleeps for as long as waiters leave a free lock alone whose next holder will do their work.
-    pub(crate) fn give_way(&self) -> Result<()> {
-        self.sleep(GAP.mul_f64(crate::random::rng().random_range(0.5..1.0)))
+    /// Sleeps for as long as waiters leave a free lock alone whose next holder will do their work `elsewhere`.
+    pub(super) fn give_way(&self, elsewhere: &dyn Elsewhere) -> Result<()> {
+        self.sleep(GAP.mul_f64(crate::random::rng().random_range(0.5..1.0)), elsewhere)
     }
 
     /// Sleeps until the next look of a reader at a writer who will be done soon.
@@ -137,18 +140,23 @@ impl<'a> Wait<'a> {
 
     /// Sleeps for `time`.
     pub(crate) fn rest(&self, time: Duration) -> Result<()> {
-        self.sleep(time)
+        self.sleep(time, &Nobody)
     }
 
     /// Sleeps until the next poll. Jittered: waiters that were woken by one release must not meet again.
     pub(crate) fn pause(&mut self) -> Result<()> {
+        self.pause_unless_done(&Nobody)
+    }
+
+    /// The same, or until the work is done `elsewhere`.
+    pub(super) fn pause_unless_done(&mut self, elsewhere: &dyn Elsewhere) -> Result<()> {
         let jitter = crate::random::rng().random_range(0.5..1.0);
         let time = self.next.mul_f64(jitter).min(self.patience.timeout.saturating_sub(self.elapsed()));
         self.next = self.next.mul_f64(1.5).min(self.longest);
-        self.sleep(time)
+        self.sleep(time, elsewhere)
     }
 
-    fn sleep(&self, time: Duration) -> Result<()> {
+    fn sleep(&self, time: Duration, elsewhere: &dyn Elsewhere) -> Result<()> {
         let mut left = time;
         loop {
             if self.patience.interrupt.pending() {
@@ -158,7 +166,9 @@ impl<'a> Wait<'a> {
                 return Ok(());
             }
             let slice = left.min(SLICE);
-            thread::sleep(slice);
+            if elsewhere.rest(slice) {
+                return Ok(());
+            }
             left -= slice;
         }
     }

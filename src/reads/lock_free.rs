@@ -47,6 +47,13 @@ pub(super) fn read<T>(
     }
 }
 
+/// The same in one attempt, without waiting. `None` where that did not do, for whatever reason.
+pub(super) fn glance<T>(place: &Place, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<Option<T>> {
+    let Ready::Now(reader, sequence) = ready(place, &mut None)? else { return Ok(None) };
+    let accepted = attempt(place, reader, sequence, &mut |connection, _| work(connection))?;
+    accepted.map(|accepted| accepted.map(|accepted| accepted.value)).transpose()
+}
+
 /// What a read found, and in which state of the store.
 pub(super) struct Accepted<T> {
     pub(super) value: T,

@@ -130,6 +130,15 @@ pub fn read<T>(
     }
 }
 
+/// Runs `work` on one consistent state of the store, if that can be had at once and without the lock.
+///
+/// # Errors
+///
+/// Those of the lock, of SQLite, and of `work`.
+pub(crate) fn glance<T>(place: &Place, work: impl FnMut(&Connection) -> Result<T>) -> Result<Option<T>> {
+    if place.coherent { lock_free::glance(place, work) } else { Ok(None) }
+}
+
 fn in_tenure<T>(
     place: &Place,
     interrupt: &dyn Interrupt,

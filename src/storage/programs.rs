@@ -60,6 +60,24 @@ pub fn put(connection: &Connection, path: &Path, program: &NewProgram<'_>) -> Re
     Ok(true)
 }
 
+/// Is the program there, under this very name?
+///
+/// # Errors
+///
+/// [`Error::Sqlite`].
+pub(crate) fn exists(connection: &Connection, path: &Path, hash: &str, name: &str) -> Result<bool> {
+    let further = if schema::has_program_names(connection, path)? {
+        "UNION ALL SELECT 1 FROM program_names WHERE program_hash = ?1 AND program_name = ?2"
+    } else {
+        ""
+    };
+    let sql = format!("SELECT 1 FROM programs WHERE program_hash = ?1 AND program_name = ?2 {further}");
+    connection
+        .prepare_cached(&sql)
+        .and_then(|mut select| select.exists([hash, name]))
+        .map_err(Error::sqlite(path, "looking a program up"))
+}
+
 /// A program to be added.
 #[derive(Debug, Clone, Copy)]
 pub struct NewProgram<'a> {

@@ -28,6 +28,8 @@ pub use merge::MergedPage;
 pub use open::{Options, Protocol};
 pub use sealing::{break_lock, lock_info, repair_lock};
 
+use self::record::Finds;
+
 use crate::commit::{self, Answer, CommitCounts, Group};
 use crate::error::{Error, Result};
 use crate::identity::dialect::Dialect;
@@ -41,6 +43,7 @@ use crate::storage::sharing::Sharing;
 pub struct Store {
     place: Place,
     group: Group,
+    finds: Finds,
     hits: Hits,
     read_mode: ReadMode,
     /// Why writing is not possible, apart from the CPU check.

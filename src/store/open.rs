@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Store;
+use super::record::Finds;
 use crate::commit::{self, Group};
 use crate::environment;
 use crate::error::{Error, Result};
@@ -131,6 +132,7 @@ impl Store {
         let mut store = Self {
             place,
             group: Group::default(),
+            finds: Finds::default(),
             hits: Hits::new(options.memory_cache_bytes),
             read_mode,
             read_only,

@@ -18,7 +18,7 @@ use fleet::{Fleet, report};
 /// The source that the clients of a fleet record.
 const SOURCE: &str = "void client() {}";
 /// A file change in the middle of a commit.
-const WITHIN_THE_COMMIT: &str = "80";
+const WITHIN_THE_COMMIT: &str = "30";
 /// Before the journal is swapped, and after the database was.
 const BETWEEN_THE_SWAPS: &str = "database-swap:1";
 

@@ -51,7 +51,7 @@ enum Stop {
 }
 
 /// A file change in the middle of the commit of [`Scene::Commit`].
-const WITHIN_THE_COMMIT: &str = "80";
+const WITHIN_THE_COMMIT: &str = "30";
 
 impl Scene {
     /// Stops a process at its `step`-th step; another takes over and records.
@@ -236,12 +236,17 @@ fn a_taker_may_be_stopped_or_killed_at_each_of_its_steps() {
 
 #[test]
 fn without_a_fence_a_stopped_writer_damages_what_others_wrote() {
-    Scene::Commit.rests_on("must-fence", (60..110).step_by(5), Fate::GoesOn);
+    Scene::Commit.rests_on("must-fence", (15..60).step_by(4), Fate::GoesOn);
+}
+
+#[test]
+fn a_writer_that_has_not_said_that_it_writes_is_not_shut_out() {
+    Scene::Commit.rests_on("show-before-writing", (13..60).step_by(4), Fate::GoesOn);
 }
 
 #[test]
 fn without_a_note_of_what_was_applied_a_batch_is_answered_wrongly() {
-    Scene::Commit.rests_on("applied", (92..1000).step_by(2), Fate::GoesOn);
+    Scene::Commit.rests_on("applied", (44..1000).step_by(2), Fate::GoesOn);
 }
 
 #[test]
@@ -256,7 +261,7 @@ fn without_a_look_at_the_fence_number_a_bystander_records_into_a_file_that_nobod
 
 #[test]
 fn without_recovery_the_pages_of_a_dead_writer_stay() {
-    Scene::Commit.rests_on("roll-back,keep-foreign-journal", (60..110).step_by(6), Fate::Dies);
+    Scene::Commit.rests_on("roll-back,keep-foreign-journal", (15..60).step_by(4), Fate::Dies);
 }
 
 #[test]

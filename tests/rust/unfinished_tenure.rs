@@ -10,7 +10,7 @@ use fleet::reader::Reader;
 use fleet::{Fleet, report};
 
 /// A file change in the middle of a commit.
-const WITHIN_THE_COMMIT: &str = "80";
+const WITHIN_THE_COMMIT: &str = "30";
 
 /// A writer dies within its commit, and the next one is refused before it can roll that back. Does a reader without the
 /// lock see what was never committed, and is all well once nothing refuses any more?

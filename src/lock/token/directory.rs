@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use nix::dir::Dir;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use rand::RngExt;
 
 use super::name::{Count, Token, number};
@@ -65,7 +68,13 @@ impl Scan {
 
     /// Is there a batch that waits for whoever takes the token?
     pub(super) fn somebody_waits(&self) -> bool {
-        self.batches.iter().any(|name| name.ends_with(BATCH_WAITS) && !name.starts_with(scratch::KEPT))
+        self.waiting() > 0
+    }
+
+    /// How many there are.
+    pub(super) fn waiting(&self) -> usize {
+        let waits = |name: &&String| name.ends_with(BATCH_WAITS) && !name.starts_with(scratch::KEPT);
+        self.batches.iter().filter(waits).count()
     }
 
     /// The one token and its name, or what is wrong. A rename that is under way looks wrong, too.
@@ -83,23 +92,34 @@ impl Scan {
 impl Directory {
     /// Looks at what stands in the directory; `None` where there is no directory.
     pub(crate) fn scan(&self) -> Result<Option<Scan>> {
+        self.scan_for(true)
+    }
+
+    /// The same for who asks for the token only.
+    pub(crate) fn scan_for_token(&self) -> Result<Option<Scan>> {
+        self.scan_for(false)
+    }
+
+    fn scan_for(&self, batches: bool) -> Result<Option<Scan>> {
         let failed = |source| refused(&self.path, "looking into it", source);
-        let entries = match fs::read_dir(&self.path) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
-            other => other.map_err(failed)?,
+        // Not the standard library's, which allocates for each of hundreds of names.
+        let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut entries = match Dir::open(&self.path, flags, Mode::empty()) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            other => other.map_err(|error| failed(error.into()))?,
         };
         let mut scan = Scan::nothing();
-        for entry in entries {
-            let name = match entry {
+        for entry in entries.iter() {
+            let entry = match entry.map_err(io::Error::from) {
                 // The directory went away under the look, or the file server forgot it.
                 Err(error) if is_passing(&error) => return Ok(self.path.is_dir().then(Scan::nothing)),
-                other => other.map_err(failed)?.file_name(),
+                other => other.map_err(failed)?,
             };
-            let Some(name) = name.to_str() else { continue };
+            let Ok(name) = entry.file_name().to_str() else { continue };
             if name.starts_with(scratch::BATCHES) || name.starts_with(scratch::KEPT) {
-                scan.batches.push(name.to_owned());
+                if batches {
+                    scan.batches.push(name.to_owned());
+                }
                 continue;
             }
             match name.split_once('.') {

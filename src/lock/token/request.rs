@@ -16,6 +16,8 @@ use crate::mutation;
 
 /// A token that has stood for less is that of somebody who comes and goes.
 const WORTH_A_PROOF: Duration = Duration::from_millis(20);
+/// As often is a holder that seems to live looked at, at least.
+const LONGEST_BETWEEN_PROOFS: Duration = Duration::from_millis(200);
 /// Looks that find no token, or two, count as damage after so many of them.
 const LOOKS_BEFORE_DAMAGE: u32 = 10;
 
@@ -69,6 +71,7 @@ impl Request<'_> {
         let mut extended = false;
         let mut given_way = false;
         let mut seen = None;
+        let mut proofs = Proofs::default();
         loop {
             let began = clock::since_boot();
             let scan = match self.look(seen.take(), &mut given_way, wait)? {
@@ -92,7 +95,7 @@ impl Request<'_> {
                         }
                         if self.elsewhere.is_passed_on() && !given_way {
                             given_way = true;
-                            wait.give_way()?;
+                            wait.give_way(self.elsewhere)?;
                             continue;
                         }
                     }
@@ -115,8 +118,7 @@ impl Request<'_> {
                     let stale =
                         watch.observe(name.clone(), began, ended) && !mutation::off("give-up-the-silent");
                     // The proof reads some files of the kernel: too much for every look at a busy lock.
-                    let worth_a_proof = watch.age(ended) >= WORTH_A_PROOF || wait.is_over();
-                    let dead = worth_a_proof && hold.owner.is_provably_dead();
+                    let dead = proofs.are_due(watch.age(ended), wait) && hold.owner.is_provably_dead();
                     if mine || stale || self.by_force || dead {
                         if let Some(acquired) = self.take(&name, &token, &scan)? {
                             let why = if stale { "silent-holder-replaced" } else { "ended-holder-replaced" };
@@ -139,7 +141,7 @@ impl Request<'_> {
                         wait.hurry();
                     }
                     if self.elsewhere.is_passed_on() {
-                        wait.poll_often();
+                        wait.poll_often(scan.waiting());
                     }
                     if wait.is_over() {
                         // Not sent away just before the lock becomes stale.
@@ -159,18 +161,21 @@ impl Request<'_> {
                 let path = self.directory.path.clone();
                 return Err(Error::LockTimeout { path, waited: wait.elapsed(), holder });
             }
-            wait.pause()?;
+            wait.pause_unless_done(self.elsewhere)?;
         }
     }
 
     /// Looks at the directory. Where the held token that was `seen` still stands, its name tells so, if names are not
     /// cached: all of them are more to read.
     fn look(&self, seen: Option<(String, Scan)>, given_way: &mut bool, wait: &Wait<'_>) -> Result<Look> {
+        if self.elsewhere.was_answered() {
+            return Ok(Look::Done);
+        }
         match seen {
             Some((name, scan)) if self.directory.still_has(&name) => return Ok(Look::Scan(scan)),
             Some(_) if self.elsewhere.is_passed_on() => {
                 // That tenure is over, and it may have done this work, too.
-                wait.give_way()?;
+                wait.give_way(self.elsewhere)?;
                 *given_way = true;
                 if self.elsewhere.is_done(Inside::Process)? {
                     return Ok(Look::Done);
@@ -220,6 +225,32 @@ fn inherited(theirs: &Hold) -> Flags {
     Flags {
         half_written: half_written && !mutation::off("inherit-half-written"),
         must_fence: (must_fence || (half_written && !ended)) && !mutation::off("must-fence"),
+    }
+}
+
+/// When to look whether a holder is dead: soon after its token was seen first, and then less and less often.
+struct Proofs {
+    /// At this age of the token.
+    due: Duration,
+}
+
+impl Default for Proofs {
+    fn default() -> Self {
+        Self { due: WORTH_A_PROOF }
+    }
+}
+
+impl Proofs {
+    /// Is one due for a token of this `age`?
+    fn are_due(&mut self, age: Duration, wait: &Wait<'_>) -> bool {
+        if age < WORTH_A_PROOF {
+            *self = Self::default();
+        }
+        let due = age >= self.due || wait.is_over();
+        if due {
+            self.due = age + age.clamp(WORTH_A_PROOF, LONGEST_BETWEEN_PROOFS);
+        }
+        due
     }
 }
 

@@ -44,7 +44,7 @@ struct State {
     journal: Option<File>,
     /// The database's size, for a reader who knows that nobody has written since it asked.
     size: Option<u64>,
-    /// A journal header was written by the running transaction, so that it may be written again.
+    /// The running transaction has begun a journal, so that it may begin it again.
     own_header: bool,
     /// What the running transaction has written into the journal so far, from its beginning on: SQLite writes it long
     /// before it needs it on the disk, and readers without the lock are sent away from the first byte on.
@@ -263,21 +263,19 @@ impl Guard {
     /// back yet: the database's only way back would be gone.
     pub(super) fn write_journal(&self, bytes: &[u8], offset: u64) -> Result<(), Failure> {
         let mut state = self.state();
-        if offset == 0 {
+        // SQLite begins a journal with a whole sector, and ends it, rolled back or committed, with a few zeroes.
+        if offset == 0 && bytes.len() > JOURNAL_HEADER {
             let cold = state.journal.as_ref().is_some_and(|journal| is_cold(journal).unwrap_or(false));
-            // Zeroes end a transaction, whoever began it: rolled back or committed.
-            let ends = bytes.first() == Some(&0);
-            if !state.own_header && !cold && !ends && !mutation::off("keep-foreign-journal") {
+            if !state.own_header && !cold && !mutation::off("keep-foreign-journal") {
                 return Err(Failure::Refused);
             }
-            state.own_header = !ends;
-            let pending = state.pending.take();
-            if ends && pending.is_some_and(|pending| !pending.begun) {
+            state.own_header = true;
+            state.pending = Some(Pending { bytes: Vec::new(), begun: false });
+        } else if offset == 0 && bytes.first() == Some(&0) {
+            state.own_header = false;
+            if state.pending.take().is_some_and(|pending| !pending.begun) {
                 // Rolled back before anything of it was on the disk.
                 return Ok(());
-            }
-            if !ends {
-                state.pending = Some(Pending { bytes: Vec::new(), begun: false });
             }
         }
         if state.append_pending(bytes, offset)? {
