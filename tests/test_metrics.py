@@ -33,6 +33,30 @@ def test_lookups_take_no_lock_and_repeated_ones_are_answered_from_memory(tmp_pat
         assert 0 < cache.current_bytes < cache.max_bytes == 64_000_000
 
 
+def test_who_finds_its_records_there_asks_for_no_lock(tmp_path: Path) -> None:
+    with open_store(tmp_path / "s.db") as store:
+        records = [
+            {"tiralib_schedule_string": schedule(i), "is_legal": True, "execution_times": [1.0]}
+            for i in range(3)
+        ]
+        store.record_many("p", SOURCE, records)
+        # The first one that is there already tells that the next ones may be, too.
+        assert not store.record("p", SOURCE, schedule(0), True, [2.0])
+        before = store.metrics().lock_acquisitions
+        assert not store.record("p", SOURCE, schedule(1), True, [2.0])
+        assert store.record_many("p", SOURCE, records) == 0
+        assert store.metrics().lock_acquisitions == before
+        # What would change something goes the usual way: another name, other times, a new schedule.
+        assert not store.record("q", SOURCE, schedule(2), True, [2.0])
+        assert [program["source_code"] for program in store.get_program_source("q")] == [SOURCE]
+        assert store.record("p", SOURCE, schedule(2), True, [3.0], overwrite=True)
+        assert store.record("p", SOURCE, schedule(3), True, [4.0])
+        assert store.metrics().lock_acquisitions == before + 3
+        found = store.lookup("p", SOURCE, schedule(2))
+        assert found is not None
+        assert found.execution_times == [3.0]
+
+
 def test_an_overwrite_in_another_process_is_seen_by_the_next_lookup(tmp_path: Path) -> None:
     with open_store(tmp_path / "s.db") as reader, open_store(tmp_path / "s.db") as writer:
         for number in range(5):
