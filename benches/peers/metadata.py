@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["counted", "summary"]
 
 CALLS = 5
+KINDS = ("lookup", "lookup after a record", "record")
 DATA = {"read", "pread64", "readv", "preadv", "write", "pwrite64", "writev", "pwritev"}
 SYNCS = {"fsync", "fdatasync", "sync_file_range", "syncfs"}
 #: They stay on the node.
@@ -36,7 +38,7 @@ OF_OPEN_FILES = "fstat"
 
 
 def counted(peer: type[Peer], place: Path, seed: int) -> dict[str, Counter[str]] | None:
-    """Return system calls by name for one ``lookup`` and ``record``; ``None`` without strace."""
+    """Return system calls by name for one call of each of `KINDS`; ``None`` without strace."""
     if shutil.which("strace") is None:
         return None
     directory = place / peer.__name__
@@ -51,7 +53,7 @@ def counted(peer: type[Peer], place: Path, seed: int) -> dict[str, Counter[str]]
         raise RuntimeError(f"strace of {peer.name} failed: {finished.stderr[-500:]}")
     lines = trace.read_text().splitlines()
     shutil.rmtree(place)
-    return {kind: _of_one_call(lines, str(directory), kind) for kind in ("lookup", "record")}
+    return {kind: _of_one_call(lines, str(directory), kind) for kind in KINDS}
 
 
 def summary(names: Counter[str]) -> dict[str, str]:
@@ -96,13 +98,16 @@ def main() -> None:
     with peer(directory, 60.0) as store:
         store.record_batch([row(seed, number) for number in range(100)])
         for number in range(-2, CALLS):  # the first are no steady state
-            known, new = row(seed, 10 + number), row(seed, 200 + number)
-            (directory / f"mark-lookup-{number}-begin").exists()
-            store.lookup(*known[:3])
-            (directory / f"mark-lookup-{number}-end").exists()
-            (directory / f"mark-record-{number}-begin").exists()
-            store.record(*new)
-            (directory / f"mark-record-{number}-end").exists()
+            found, known, new = (row(seed, first + number) for first in (10, 20, 200))
+            calls = (partial(store.lookup, *known[:3]), partial(store.lookup, *found[:3]))
+            # A lookup after another one, and what a write in between adds to it.
+            for kind, call in zip(KINDS, (*calls, partial(store.record, *new)), strict=True):
+                if kind == "lookup after a record":
+                    store.record(*row(seed, 300 + number))
+                (directory / f"mark-{kind}-{number}-begin").exists()
+                call()
+                (directory / f"mark-{kind}-{number}-end").exists()
+            store.lookup(*row(seed, 30 + number)[:3])
 
 
 if __name__ == "__main__":
