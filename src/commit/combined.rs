@@ -17,7 +17,7 @@ use super::ids::Asking;
 use super::keep::Kept;
 use super::queue::{Asked, LARGEST_POST, Post, Queue};
 use super::threads::Waiting;
-use super::transaction::in_transaction;
+use super::transaction::{in_transaction, is_refused_by_disk};
 use super::{CommitCounts, Group};
 use crate::error::{Error, Result};
 use crate::lock::{self, Access, Elsewhere, Inside, Interrupt, Place, Tenure};
@@ -283,12 +283,7 @@ impl Combined {
     /// wants to be written may be what there is no room for.
     fn commit(&mut self, request: &Request<'_>, tenure: &Tenure<'_>) -> Result<()> {
         match self.commit_all(request, tenure) {
-            // A tenure that was lost is refused as well. It is run again, with everything.
-            Err(Error::Sqlite { source, .. })
-                if connection::is_refused_by_disk(&source)
-                    && tenure.renew().is_ok()
-                    && self.leave_others() =>
-            {
+            Err(error) if is_refused_by_disk(&error, tenure) && self.leave_others() => {
                 self.commit_all(request, tenure)?;
             }
             outcome => outcome?,

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use handing::{buffer, hand_over, open, overwrite, put, require, rests_on, time, waiting};
 use tirastore::lock::{Uninterrupted, lock_path};
-use tirastore::machine;
 use tirastore::measurement::IfExists;
 use tirastore::mutation;
+use tirastore::storage::records::Page;
 use tirastore::store::{Buffer, HandedOver};
+use tirastore::{Store, machine};
 
 #[test]
 fn records_are_applied_once_though_their_file_outlives_whoever_applied_them() {
@@ -64,6 +65,25 @@ fn records_of_one_process_are_applied_in_their_order() {
     assert_eq!(waiting(directory.path()).len(), 12);
     assert_eq!(time(&open(directory.path()), 1), Some(11.0));
     assert_eq!(waiting(directory.path()), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn what_is_deleted_after_records_were_handed_over_stays_deleted() {
+    rests_on("handed-over-first", || {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let store = open(directory.path());
+        overwrite(&store, 1, 1.0);
+        let [key] = keys(&store).try_into().map_err(|_| "not one record")?;
+        hand_over(&buffer(&store), 1, 2.0);
+        assert!(store.delete(&key, &Uninterrupted).expect("deleted"));
+        require(waiting(directory.path()).is_empty(), "it was not applied")?;
+        overwrite(&store, 2, 2.0);
+        require(time(&store, 1).is_none(), "it is there again")
+    });
+}
+
+fn keys(store: &Store) -> Vec<String> {
+    store.keys(Page { limit: 9, offset: 0, after: None }, &Uninterrupted).expect("read")
 }
 
 #[test]
