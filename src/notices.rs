@@ -7,9 +7,13 @@ thread_local! {
     static NOTICES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Adds a notice.
+/// Adds a notice, once: work that is tried again says the same again.
 pub(crate) fn put(text: String) {
-    NOTICES.with_borrow_mut(|notices| notices.push(text));
+    NOTICES.with_borrow_mut(|notices| {
+        if !notices.contains(&text) {
+            notices.push(text);
+        }
+    });
 }
 
 /// Takes this thread's notices, oldest first.

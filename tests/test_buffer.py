@@ -150,6 +150,37 @@ def test_a_project_that_changes_is_written_to_later_records_only(store: TiraStor
     assert [result.source_project for result in found] == ["test_project", "later"]
 
 
+def test_what_waits_says_the_project_that_it_was_recorded_for(sealed: Path) -> None:
+    with open_store(sealed, lock_timeout=0.2) as store, store.buffered(background=False) as buffer:
+
+        def projects() -> list[str | None]:
+            found = [buffer.lookup("p", SOURCE, schedule(number)) for number in range(3)]
+            return [None if result is None else result.source_project for result in found]
+
+        put(buffer, 1)
+        with held(sealed):
+            with pytest.raises(LockTimeoutError):
+                buffer.flush()
+            store.source_project = "later"
+            put(buffer, 1, 1)
+            assert projects() == ["tests", "later", None]
+            buffer.post()
+            store.source_project = "last"
+            put(buffer, 1, 2)
+            assert projects() == ["tests", "later", "last"]
+        buffer.flush()
+        assert projects() == ["tests", "later", "last"]
+
+
+def test_a_buffer_is_bounded_in_bytes_as_well(store: TiraStore) -> None:
+    failed: Any = {"status": "failed", "details": {"message": "x" * (8 << 20)}}
+    with store.buffered(background=False) as buffer:
+        for number in range(10):
+            buffer.record("p", SOURCE, schedule(number), True, **failed)
+        assert (buffer.pending, store.count()) == (2, 8)
+    assert store.count() == 10
+
+
 def test_the_oldest_record_waits_no_longer_than_it_may(store: TiraStore) -> None:
     with store.buffered(max_seconds=0.2) as buffer:
         for begin in (0, 3):
@@ -364,6 +395,8 @@ put(buffer, 20)
 print("waiting", flush=True)
 if sys.argv[4] == "flush":
     buffer.flush()
+if sys.argv[4] == "record":
+    store.record("p", "void blur() {}", "U(L0,20,comps=['c'])", True, [20.0])
 time.sleep(100)
 """
 
@@ -379,7 +412,7 @@ def terminate(worker: subprocess.Popen) -> None:
     worker.send_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("busy", ["sleep", "flush"])
+@pytest.mark.parametrize("busy", ["sleep", "flush", "record"])
 @pytest.mark.parametrize("max_seconds", [100.0, 0.01], ids=["pending", "under-way"])
 @pytest.mark.parametrize("previous", ["default", "chained"])
 def test_sigterm_hands_over_what_waits_while_another_process_holds_the_lock(
@@ -396,7 +429,7 @@ def test_sigterm_hands_over_what_waits_while_another_process_holds_the_lock(
     assert_exactly_once(sealed, 20)
 
 
-@pytest.mark.parametrize("busy", ["sleep", "flush"])
+@pytest.mark.parametrize("busy", ["sleep", "flush", "record"])
 def test_sigterm_waits_for_the_lock_of_an_unsealed_store(tmp_path: Path, busy: str) -> None:
     path = tmp_path / "s.db"
     open_store(path, lock="hardlink").close()
@@ -406,8 +439,12 @@ def test_sigterm_waits_for_the_lock_of_an_unsealed_store(tmp_path: Path, busy: s
             time.sleep(0.5)
             assert worker.poll() is None
         assert worker.wait(20) == -signal.SIGTERM
+        assert worker.stderr is not None
+        assert worker.stderr.read() == ""
     with open_store(path) as store:
-        assert store.count() == 20
+        assert all(times(store, number) == [float(number)] for number in range(20))
+        # The call that it has interrupted was done as well.
+        assert store.count() == (21 if busy == "record" else 20)
 
 
 def test_the_handler_of_sigterm_is_given_back(sealed: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import os
 import signal
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
@@ -43,13 +45,14 @@ class WriteBuffer:
     A flush happens
 
     - when :meth:`flush` is called, and at the end of the ``with`` block, also of one that raises;
-    - when `max_records` wait: :meth:`record` then flushes itself;
+    - when `max_records` wait, or 64 MiB of text: :meth:`record` then flushes itself;
     - in the background when the oldest record has waited for `max_seconds`;
     - when the interpreter exits. Workers of :mod:`multiprocessing` do not run what is to be done
       then: use a ``with`` block.
 
     On SIGTERM, which Slurm sends some seconds before it kills, there may be no time to wait for
-    the lock: then what waits is handed over, see :meth:`post`.
+    the lock: then what waits is handed over, see :meth:`post`. A store that is not sealed has no
+    place for that: the process waits for the lock, and loses what waits if it is killed before.
 
     Notes
     -----
@@ -95,7 +98,6 @@ class WriteBuffer:
         self._handed_over_at_end = weakref.finalize(self, _hand_over_at_end, self._core_of_owner)
         self._handed_over_at_end.atexit = False  # close() is called then
         self._handler: _OnSigterm | None = None
-        self._ends_after_flush = False
         _open.add(self)
         if on_sigterm and threading.current_thread() is threading.main_thread():
             self._handler = _OnSigterm.install(self)
@@ -149,20 +151,16 @@ class WriteBuffer:
         """
         # Again, where it goes on after close(): the end of the interpreter writes what waits.
         _open.add(self)
-        try:
-            self._core.record(
-                program_name,
-                program_source_code,
-                tiralib_schedule_string,
-                is_legal,
-                execution_times,
-                choose_if_exists(overwrite, if_exists),
-                status,
-                details,
-            )
-        finally:
-            if self._ends_after_flush:
-                self._end()
+        self._core.record(
+            program_name,
+            program_source_code,
+            tiralib_schedule_string,
+            is_legal,
+            execution_times,
+            choose_if_exists(overwrite, if_exists),
+            status,
+            details,
+        )
 
     def lookup(
         self, program_name: str, program_source_code: str, tiralib_schedule_string: str
@@ -210,11 +208,7 @@ class WriteBuffer:
         (1, 0)
         >>> buffer.close()
         """
-        try:
-            return self._core.flush()
-        finally:
-            if self._ends_after_flush:
-                self._end()
+        return self._core.flush()
 
     def post(self) -> int:
         """Hand all that waits over, durably, without waiting for the lock.
@@ -222,19 +216,23 @@ class WriteBuffer:
         It is written to files beside the lock of a sealed store, and synced. Whoever writes to
         the store next, or opens it for writing, puts it into the store, once; until then others do
         not see it. It may be called while another thread flushes, and by a signal handler that
-        interrupts a flush. A store that is not sealed is flushed instead.
+        interrupts a flush. It works after the store was closed, too.
 
-        It works after the store was closed, too.
+        A store that is not sealed is flushed instead, and so is one that is being unsealed.
 
         Returns
         -------
         int
-            How many records were handed over.
+            How many records were handed over or written. 0 also where the store would have to be
+            flushed, but a signal handler calls within a call that has the lock or waits for it:
+            they wait until that is over.
 
         Raises
         ------
         StoreFileError
             The file could not be written. What was not handed over waits.
+        TiraStoreError
+            What :meth:`flush` raises, where it flushes.
 
         Examples
         --------
@@ -290,21 +288,15 @@ class WriteBuffer:
         return f"WriteBuffer(db_path={str(self._store.db_path)!r}, pending={self.pending})"
 
     def _save(self) -> bool:
-        """Save what waits from a signal that ends the process; tell whether that is done."""
+        """Save what waits from a signal that ends the process; tell whether that is over."""
         core = self._core_of_owner
         if core.owner != os.getpid():
             return True
         try:
-            self._ends_after_flush = core.post() is None
+            return core.post() is not None
         except Exception:  # noqa: BLE001 -- the process ends, whatever it is
             _log().exception("%r could not hand over its records at SIGTERM", self)
-        return not self._ends_after_flush
-
-    def _end(self) -> None:
-        """Do what a signal wants that has interrupted a flush."""
-        self._ends_after_flush = False
-        if self._handler is not None:
-            self._handler(signal.SIGTERM, None)
+        return True
 
 
 class _OnSigterm:
@@ -338,12 +330,20 @@ class _OnSigterm:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         buffer = None if self._buffer is None else self._buffer()
         if buffer is not None and not buffer._save():  # noqa: SLF001
+            # The interrupted call has the lock, or is to get it: it goes on, and then this does.
+            _thread.start_new_thread(_terminate_again, ())
             return
         if callable(self._previous):
             self._previous(number, frame)
         elif self._previous == signal.SIG_DFL:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+
+def _terminate_again() -> None:
+    """Send the main thread SIGTERM once more, in a moment."""
+    time.sleep(0.05)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
 def _hand_over_at_end(core: _core.Buffer) -> None:

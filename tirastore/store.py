@@ -449,7 +449,7 @@ class TiraStore(Administered, Historical, Searched, Maintained, Measured, Memoiz
         Parameters
         ----------
         max_records : int
-            Records that wait in memory at most.
+            Records that wait in memory at most; also at most 64 MiB of text, or one record.
         max_seconds : float
             Seconds after which the oldest is written, in the background.
         background : bool

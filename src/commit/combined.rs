@@ -17,7 +17,7 @@ use super::ids::Asking;
 use super::keep::Kept;
 use super::queue::{Asked, LARGEST_POST, Post, Queue};
 use super::threads::Waiting;
-use super::transaction::in_transaction;
+use super::transaction::{in_transaction, is_refused_by_disk};
 use super::{CommitCounts, Group};
 use crate::error::{Error, Result};
 use crate::lock::{self, Access, Elsewhere, Inside, Interrupt, Place, Tenure};
@@ -247,7 +247,7 @@ impl Combined {
     /// Everything that waits. After a holder that has died inside, only what this thread came for: it may have been a
     /// post that ended it.
     fn of(request: &Request<'_>, tenure: &Tenure<'_>) -> Self {
-        let kept = Kept::of(request.place, tenure, &request.own);
+        let kept = Kept::of(tenure, &request.own);
         if tenure.was_taken_over() || mutation::off("combine") {
             return Self { kept, ..Self::default() };
         }
@@ -279,25 +279,47 @@ impl Combined {
         Ok(())
     }
 
+    /// Commits everything; or what this thread came for alone, where the disk refuses everything: what somebody else
+    /// wants to be written may be what there is no room for.
     fn commit(&mut self, request: &Request<'_>, tenure: &Tenure<'_>) -> Result<()> {
+        match self.commit_all(request, tenure) {
+            Err(error) if is_refused_by_disk(&error, tenure) && self.leave_others() => {
+                self.commit_all(request, tenure)?;
+            }
+            outcome => outcome?,
+        }
+        if mutation::off("acknowledge-after-release") {
+            self.acknowledge(request);
+        }
+        Ok(())
+    }
+
+    /// `false` if there is nobody else's.
+    fn leave_others(&mut self) -> bool {
+        let had_others = self.kept.leave_others() || !self.threads.is_empty() || !self.posts.is_empty();
+        let (mine, kept) = (self.mine, mem::take(&mut self.kept));
+        *self = Self { mine, kept, ..Self::default() };
+        had_others && !mutation::off("alone-where-there-is-no-room")
+    }
+
+    fn commit_all(&mut self, request: &Request<'_>, tenure: &Tenure<'_>) -> Result<()> {
         let path = request.place.db_path.as_path();
         let asked = request.asks || request.may_be_there();
         in_transaction(request.place, tenure, |connection| {
             self.kept.put(connection, request.place, tenure)?;
             self.mine = usize::try_from(put(request.batch(), tenure, path, asked)?).unwrap_or(0);
-            for (waiting, beside) in &mut self.threads {
-                *beside = put_beside(connection, &waiting.batch, tenure, path)?;
-            }
             self.read(request, connection, path)?;
-            for (post, beside) in &mut self.posts {
-                *beside = put_beside(connection, &post.batch, tenure, path)?;
+            let threads = self.threads.iter_mut().map(|(waiting, beside)| (&*waiting.batch, beside));
+            let posts = self.posts.iter_mut().map(|(post, beside)| (&post.batch, beside));
+            for (batch, beside) in threads.chain(posts) {
+                *beside = if self.kept.holds_back(batch) {
+                    Beside::Left
+                } else {
+                    put_beside(connection, batch, tenure, path)?
+                };
             }
             Ok(())
-        })?;
-        if mutation::off("acknowledge-after-release") {
-            self.acknowledge(request);
-        }
-        Ok(())
+        })
     }
 
     /// Tells everybody, now that the tenure has ended well.

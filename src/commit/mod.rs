@@ -27,12 +27,15 @@ pub(crate) use ids::Client;
 pub(crate) use keep::{apply_kept, keep, waits};
 pub(crate) use queue::LARGEST_POST;
 
-use self::transaction::in_transaction;
+use self::keep::Kept;
+use self::transaction::{in_transaction, is_refused_by_disk};
 use crate::error::Result;
 use crate::lock::{self, Access, Interrupt, Nobody, Place, Tenure};
+use crate::mutation;
 use crate::storage::applied::{self, Known};
 
-/// Runs `work` in one transaction of a tenure of its own: all of it is committed, or nothing, and once.
+/// Runs `work` in one transaction of a tenure of its own: all of it is committed, or nothing, and once. What was handed
+/// over before comes in before it.
 ///
 /// # Errors
 ///
@@ -44,20 +47,31 @@ pub fn write<T: Answer>(
     mut work: impl FnMut(&Tenure<'_>) -> Result<T>,
 ) -> Result<T> {
     let (asking, path) = (ids::Asking::begin(), place.db_path.as_path());
-    let id = asking.next_batch();
+    let (id, mut kept) = (asking.next_batch(), Kept::default());
     let done = lock::run(place, Access::Write, interrupt, &Nobody, |tenure, repeated| {
-        in_transaction(place, tenure, |connection| {
-            if repeated && let Known::Committed(answer) = applied::known(connection, path, &id)? {
-                return Ok(T::from_number(answer));
-            }
-            let before = connection.total_changes();
-            let value = work(tenure)?;
-            if connection.total_changes() != before {
-                applied::note(connection, path, &id, value.to_number())?;
-            }
-            Ok(value)
-        })
+        if !repeated && !mutation::off("handed-over-first") {
+            kept = Kept::of(tenure, &[]);
+        }
+        let mut write = |kept: &mut Kept| {
+            in_transaction(place, tenure, |connection| {
+                kept.put(connection, place, tenure)?;
+                if repeated && let Known::Committed(answer) = applied::known(connection, path, &id)? {
+                    return Ok(T::from_number(answer));
+                }
+                let before = connection.total_changes();
+                let value = work(tenure)?;
+                if connection.total_changes() != before {
+                    applied::note(connection, path, &id, value.to_number())?;
+                }
+                Ok(value)
+            })
+        };
+        match write(&mut kept) {
+            Err(error) if is_refused_by_disk(&error, tenure) && kept.leave_others() => write(&mut kept),
+            outcome => outcome,
+        }
     })?;
+    kept.acknowledge(place);
     done.ok_or_else(|| crate::Error::OutcomeUnknown { path: place.lock_path() })
 }
 

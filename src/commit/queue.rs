@@ -13,7 +13,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::batch::Batch;
@@ -27,8 +27,6 @@ const NEW: &str = BATCH_WAITS;
 const ANSWERED: &str = ".ok.";
 /// A bigger batch takes a tenure of its own.
 pub(crate) const LARGEST_POST: usize = 1 << 20;
-/// A batch under way that is handed over keeps its id, and so its rows, whatever its size.
-const LARGEST_KEPT: u64 = 1 << 32;
 /// Posts that one tenure commits at most, and their bytes.
 const MOST_POSTS: usize = 1024;
 pub(super) const MOST_BYTES: u64 = 32 << 20;
@@ -68,7 +66,7 @@ impl Queue {
         let path = self.path(&stem(&batch.id), NEW);
         let put = || {
             let file = File::create_new(&path)?;
-            self.write(&file, batch)
+            self.write(&file, &post::encode(batch))
         };
         let posted: io::Result<()> = put();
         if posted.is_err() {
@@ -77,12 +75,12 @@ impl Queue {
         posted.is_ok()
     }
 
-    /// Writes `batch` into a new file of the queue.
-    pub(super) fn write(&self, mut file: &File, batch: &Batch) -> io::Result<()> {
+    /// Writes a batch into a new file of the queue.
+    pub(super) fn write(&self, mut file: &File, contents: &[u8]) -> io::Result<()> {
         // Whoever may list the directory may have to commit it, whatever the umask here says. Set before it is whole.
         let mode = fs::metadata(&self.directory)?.permissions().mode() & 0o666;
         file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(&post::encode(batch))
+        file.write_all(contents)
     }
 
     /// Where an answer to the post of `id` may arrive without a file.
@@ -129,10 +127,7 @@ impl Queue {
         let mut asked: Vec<_> = names
             .iter()
             .filter(|name| !keep::is_kept(name))
-            .filter_map(|name| {
-                let stem = name.strip_suffix(NEW)?;
-                Some(Asked { id: BatchId::parse(stem.rsplit('_').next()?)?, stem: stem.to_owned() })
-            })
+            .filter_map(|name| Some(Asked { id: id_of(name)?, stem: name.strip_suffix(NEW)?.to_owned() }))
             .filter(|asked| asked.id != *mine)
             .collect();
         asked.sort();
@@ -145,35 +140,11 @@ impl Queue {
         let (mut bytes, mut posts) = (0, Vec::new());
         for Asked { id, stem } in asked {
             // JSON writes some bytes as six.
-            let contents = read(&self.path(&stem, NEW), 8 * LARGEST_POST as u64).unwrap_or_default();
+            let Ok(contents) = read(&self.path(&stem, NEW), 8 * LARGEST_POST as u64) else { continue };
+            let Some(batch) = post::decode(id, &contents) else { continue };
+            posts.push(Post { stem, batch });
             bytes += contents.len() as u64;
-            if let Some(batch) = post::decode(id, &contents) {
-                posts.push(Post { stem, batch });
-            }
             if bytes > MOST_BYTES {
-                break;
-            }
-        }
-        posts
-    }
-
-    /// The posts among the files called `names` that were handed over for good, older ones of a process first.
-    /// No more than the `most` bytes, about.
-    pub(super) fn kept(&self, names: &[String], most: u64) -> Vec<Post> {
-        let mut asked: Vec<_> = names
-            .iter()
-            .filter_map(|name| {
-                let stem = name.strip_suffix(NEW)?;
-                Some((BatchId::parse(stem.rsplit('_').next()?)?, stem.to_owned()))
-            })
-            .collect();
-        asked.sort_by(|(one, _), (other, _)| one.order().cmp(&other.order()));
-        let (mut bytes, mut posts) = (0, Vec::new());
-        for (id, stem) in asked {
-            let contents = read(&self.path(&stem, NEW), LARGEST_KEPT).unwrap_or_default();
-            bytes += contents.len() as u64;
-            posts.extend(post::decode(id, &contents).map(|batch| Post { stem, batch }));
-            if bytes > most {
                 break;
             }
         }
@@ -227,25 +198,26 @@ impl Queue {
     }
 }
 
+/// The batch that the file called `name` asks for.
+pub(super) fn id_of(name: &str) -> Option<BatchId> {
+    BatchId::parse(name.strip_suffix(NEW)?.rsplit('_').next()?)
+}
+
 /// What the names of this process's files for `id` begin with.
 fn stem(id: &BatchId) -> String {
     format!("{}{id}", scratch::batch_prefix())
 }
 
-impl Post {
-    /// The name of its file.
-    pub(super) fn name(&self) -> String {
-        format!("{}{NEW}", self.stem)
-    }
-}
-
 /// The contents of a file that has at most `most` bytes.
-fn read(path: &std::path::Path, most: u64) -> Option<Vec<u8>> {
-    let file = File::open(path).ok()?;
-    let length = file.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
-    let mut contents = vec![0; usize::try_from(length).ok().filter(|_| length <= most)?];
-    file.read_exact_at(&mut contents, 0).ok()?;
-    Some(contents)
+pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let status = file.metadata()?;
+    if !status.is_file() || status.len() > most {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    let mut contents = vec![0; usize::try_from(status.len()).map_err(io::Error::other)?];
+    file.read_exact_at(&mut contents, 0)?;
+    Ok(contents)
 }
 
 #[cfg(test)]
@@ -268,7 +240,7 @@ mod tests {
             let mut options = File::options();
             // As under umask 077.
             let file = options.write(true).create_new(true).mode(0o600).open(path).expect("created");
-            queue.write(&file, &batch).expect("written");
+            queue.write(&file, &post::encode(&batch)).expect("written");
             let mode = file.metadata().expect("there").permissions().mode();
             assert_eq!(mode & 0o777, of_post);
         }

@@ -51,3 +51,10 @@ pub(super) fn in_transaction<T>(
     })?;
     Ok(value)
 }
+
+/// Was a transaction of this `tenure` refused by the disk, which may take a smaller one? A tenure that was lost is refused
+/// as well: that one is run again, with everything.
+pub(super) fn is_refused_by_disk(error: &Error, tenure: &Tenure<'_>) -> bool {
+    let Error::Sqlite { source, .. } = error else { return false };
+    connection::is_refused_by_disk(source) && tenure.renew().is_ok()
+}

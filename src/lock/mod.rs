@@ -32,7 +32,7 @@ pub use sealing::{break_lock, repair, restore, seal, unseal};
 pub(crate) use sealing::{is_sealed, seal_new};
 pub(crate) use sequence::{Sealed, Sequence};
 pub use tenure::{Access, Tenure, read};
-pub(crate) use tenure::{locked, run};
+pub(crate) use tenure::{is_inside, locked, run};
 pub use token::reread_token;
 pub(crate) use token::{BATCH_WAITS, Owner, my_random};
 pub(crate) use wait::Wait;

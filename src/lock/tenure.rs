@@ -237,6 +237,11 @@ pub(crate) fn locked<T>(
     outcome.and_then(|value| released.map(|()| value))
 }
 
+/// Is this very thread inside, or waiting for the lock, in a call that a signal handler has interrupted?
+pub(crate) fn is_inside(place: &Place) -> bool {
+    place.gate().is_closed_by_this_thread()
+}
+
 /// Waits until no other thread of this process is inside.
 pub(super) fn pass_gate(place: &Place, wait: &mut Wait<'_>) -> Result<Closed> {
     let closed = pass_gate_unless_done(place, wait, &Nobody)?;

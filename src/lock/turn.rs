@@ -217,24 +217,32 @@ impl<'a> Turn<'a> {
             }
             other => other,
         });
+        let (directory, generation) = (self.place.directory(), lock(&self.held).count().generation);
+        let outcome = outcome.and_then(|()| directory.announce_end(generation));
         let outcome = outcome.and_then(|()| self.nothing_handed_over());
         let kept = outcome.and_then(|()| lock(&self.held).keep());
         mutation::reached("leave");
-        match kept.and_then(|()| self.place.directory().remove()) {
+        match kept.and_then(|()| directory.remove()) {
             Ok(()) => Ok(()),
             // The store stays as it was, sealed and whole.
-            refused => self.release(refused),
+            refused => {
+                directory.withdraw_end(generation);
+                self.release(refused)
+            }
         }
     }
 
-    /// Batches that were handed over for good must be in the store before their directory goes away.
+    /// Batches that were handed over for good must be in the store before their directory goes away. Looked for after
+    /// that was announced: whoever puts a file there looks for the announcement after it.
     fn nothing_handed_over(&self) -> Result<()> {
         let scan = self.place.directory().scan()?;
-        if scan.is_some_and(|scan| scan.batches.iter().any(|name| name.starts_with(scratch::KEPT))) {
-            let why = "records were handed over that are not in the store yet".to_owned();
-            return Err(Error::Busy { path: self.place.db_path.clone(), why });
-        }
-        Ok(())
+        let batches = scan.map_or_else(Vec::new, |scan| scan.batches);
+        let Some(name) = batches.iter().find(|name| name.starts_with(scratch::KEPT)) else { return Ok(()) };
+        let why = format!(
+            "records that were handed over are not in the store yet; if {} cannot be read, move it away",
+            self.place.lock_path().join(name).display()
+        );
+        Err(Error::Busy { path: self.place.db_path.clone(), why })
     }
 
     fn prepare(&mut self, access: Access, wait: &Wait<'_>) -> Result<()> {

@@ -76,11 +76,11 @@ impl Buffer {
         blocking(py, |interrupt| self.core.flush(interrupt))
     }
 
-    /// How many records were handed over; nothing where they are written by the flush that the caller has interrupted.
+    /// How many records were handed over; nothing where they can be only after the call that the caller has interrupted.
     fn post(&self, py: Python<'_>) -> PyResult<Option<usize>> {
         Ok(match blocking(py, |interrupt| self.core.post(interrupt))? {
             HandedOver::Safe(count) => Some(count),
-            HandedOver::WithTheFlush => None,
+            HandedOver::Later => None,
         })
     }
 }

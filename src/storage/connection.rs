@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::library::configure;
 use crate::error::{Error, Result};
@@ -73,8 +73,12 @@ pub(crate) fn in_savepoint<T>(
     connection.execute_batch("SAVEPOINT batch").map_err(Error::sqlite(path, "setting a savepoint"))?;
     let outcome = work();
     let end = if outcome.is_ok() { "RELEASE batch" } else { "ROLLBACK TO batch; RELEASE batch" };
-    connection.execute_batch(end).map_err(Error::sqlite(path, "ending a savepoint"))?;
-    Ok(outcome)
+    let ended = connection.execute_batch(end).map_err(Error::sqlite(path, "ending a savepoint"));
+    match (outcome, ended) {
+        // The error has ended the transaction, and with it the savepoint: without room, for example.
+        (Err(cause), Err(_)) => Err(cause),
+        (outcome, ended) => ended.map(|()| outcome),
+    }
 }
 
 /// Raises the number in the header by which readers know that what they remember may be gone.
@@ -157,6 +161,11 @@ pub(crate) fn may_have_committed(error: &rusqlite::Error) -> bool {
     error
         .sqlite_error()
         .is_some_and(|error| matches!(error.extended_code, SQLITE_IOERR_DELETE | SQLITE_IOERR_DELETE_NOENT))
+}
+
+/// Is there no room for what was to be written, or does the disk refuse it?
+pub(crate) fn is_refused_by_disk(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
 }
 
 /// Rolls back what a dead writer left in the journal of a private copy. Answers what a quick check complains of.

@@ -3,6 +3,7 @@
 //! A row is checked and encoded when it is recorded, so that a flush only writes. What a flush could not write stays:
 //! under the same id, if it may be in the store, so that it comes in once.
 
+mod flush;
 mod layer;
 mod writer;
 
@@ -17,7 +18,7 @@ use self::layer::{Layer, Recorded};
 use super::Store;
 use super::lookup::key_of;
 use super::record::program_of;
-use crate::commit::{self, Batch, Client, LARGEST_POST, Program};
+use crate::commit::{self, Batch, Client, Program};
 use crate::error::{Error, Result};
 use crate::identity::HexDigest;
 use crate::lock::{self, Interrupt};
@@ -26,12 +27,13 @@ use crate::notices;
 use crate::reads::Hit;
 use crate::storage::records::Recorder;
 
-/// Between two looks at a flush of another thread.
-const LOOK: Duration = Duration::from_millis(20);
 /// A flush in the background that has failed is not repeated sooner.
 const REST: Duration = Duration::from_secs(1);
 /// Programs whose text is shared by rows.
 const PROGRAMS: usize = 1024;
+/// Bytes of text that wait at most, as `Limits::records` do: a batch that is handed over keeps its id, and so its rows,
+/// and whoever commits it does so in one tenure.
+const LARGEST_BATCH: usize = 64 << 20;
 
 /// How much waits in a buffer, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -61,11 +63,11 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     client: Client,
-    recorder: Recorder,
     programs: HashMap<String, Vec<Arc<Program>>>,
     pending: Layer,
     under_way: Option<UnderWay>,
-    handed_over: Vec<(Vec<String>, Layer)>,
+    /// What is in each file that stands beside the token.
+    handed_over: Vec<(String, Layer)>,
     flushing: Option<ThreadId>,
     /// Why the flush in the background failed.
     failed: Option<Error>,
@@ -75,7 +77,7 @@ struct State {
     writer: Option<Sender<()>>,
 }
 
-/// A batch that is being written, or whose writing has failed.
+/// A batch that is being written or handed over, or where that has failed: it may be in the store, and keeps its id.
 #[derive(Debug)]
 struct UnderWay {
     batch: Arc<Batch>,
@@ -87,8 +89,9 @@ struct UnderWay {
 pub enum HandedOver {
     /// They are safe: as many as this.
     Safe(usize),
-    /// The store is not sealed, and this thread is in the middle of a flush: they are written when it goes on.
-    WithTheFlush,
+    /// Not yet. The store is not sealed, and this thread is in the middle of a call that has its lock or waits for it.
+    /// When that goes on and is over, they can be written.
+    Later,
 }
 
 impl Buffer {
@@ -103,10 +106,8 @@ impl Buffer {
         if limits.records == 0 {
             return Err(Error::InvalidArgument("max_records must be 1 or more, got 0".to_owned()));
         }
-        let recorder = store.recorder();
         let state = State {
             client: Client::new(),
-            recorder,
             programs: HashMap::new(),
             pending: Layer::default(),
             under_way: None,
@@ -152,9 +153,11 @@ impl Buffer {
                 if let Some(failed) = state.failed.take() {
                     return Err(failed);
                 }
-                let is_another_project = !state.pending.is_empty() && state.recorder != recorder;
-                if state.count() < self.inner.limits.records && !is_another_project {
-                    state.recorder = recorder;
+                if state.pending.is_empty() {
+                    state.pending = Layer::of(recorder.clone());
+                }
+                let is_another_project = *state.pending.recorder() != recorder;
+                if state.has_room(self.inner.limits) && !is_another_project {
                     state.pending.push(key, row);
                     self.inner.wake_writer(&mut state);
                     return Ok(());
@@ -227,16 +230,13 @@ impl Buffer {
     /// [`Error::Io`]: what was not handed over waits on.
     pub fn post(&self, interrupt: &dyn Interrupt) -> Result<HandedOver> {
         let inner = &self.inner;
-        if inner.state().count() == 0 {
-            return Ok(HandedOver::Safe(0));
-        }
-        if let Some(posted) = inner.hand_over()? {
-            return Ok(HandedOver::Safe(posted));
-        }
-        if inner.state().flushing == Some(thread::current().id()) {
-            return Ok(HandedOver::WithTheFlush);
-        }
         let count = inner.state().count();
+        if count == 0 || inner.hand_over()? {
+            return Ok(HandedOver::Safe(count));
+        }
+        if inner.state().flushing == Some(thread::current().id()) || lock::is_inside(&inner.store.place) {
+            return Ok(HandedOver::Later);
+        }
         inner.flush(interrupt).map(|_| HandedOver::Safe(count))
     }
 }
@@ -244,117 +244,6 @@ impl Buffer {
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn flush(&self, interrupt: &dyn Interrupt) -> Result<usize> {
-        self.store.check_open()?;
-        let _flushing = self.begin_flush(interrupt)?;
-        let own = {
-            let mut state = self.state();
-            state.pass_notices();
-            state.failed = None;
-            state.forget_applied(&self.store);
-            state.handed_over.iter().flat_map(|(names, _)| names.clone()).collect::<Vec<_>>()
-        };
-        // One tenure: two, where one has failed before and its batch keeps its id.
-        let again = self.state().under_way.is_some();
-        let mut written = None;
-        for _ in 0..if again { 2 } else { 1 } {
-            let Some(batch) = self.state().begin_batch() else { break };
-            let outcome =
-                commit::record_buffered(&self.store.place, &self.store.group, interrupt, &batch, own.clone());
-            let mut state = self.state();
-            let posted = state.under_way.as_ref().is_none_or(|under_way| under_way.batch.id != batch.id);
-            match outcome {
-                Ok(count) => {
-                    if !posted {
-                        state.under_way = None;
-                    }
-                    *written.get_or_insert(0) += count;
-                }
-                // Handed over meanwhile: it is safe.
-                Err(error) if posted && !matches!(error, Error::Interrupted) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if written.is_none() && !own.is_empty() {
-            commit::apply_kept(&self.store.place, interrupt, &own)?;
-        }
-        self.state().forget_applied(&self.store);
-        Ok(written.unwrap_or(0))
-    }
-
-    /// Waits until no other thread flushes.
-    fn begin_flush(&self, interrupt: &dyn Interrupt) -> Result<Flushing<'_>> {
-        let me = thread::current().id();
-        loop {
-            {
-                let state = self.state();
-                if state.flushing == Some(me) {
-                    let text =
-                        "this flush was called by a signal handler that has interrupted a flush: call post()";
-                    return Err(Error::InvalidArgument(text.to_owned()));
-                }
-                let waited = self.flushed.wait_timeout_while(state, LOOK, |state| state.flushing.is_some());
-                let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-                if state.flushing.is_none() {
-                    state.flushing = Some(me);
-                    return Ok(Flushing(self));
-                }
-            }
-            if interrupt.pending() {
-                return Err(Error::Interrupted);
-            }
-        }
-    }
-
-    /// Posts all that waits: what is under way under its id, the rest in pieces. `None` where nobody would look for it.
-    fn hand_over(&self) -> Result<Option<usize>> {
-        let place = &self.store.place;
-        if !lock::is_sealed(place) {
-            return Ok(None);
-        }
-        let mut state = self.state();
-        let mut posted = 0;
-        if let Some(under_way) = &state.under_way {
-            let Some(name) = commit::keep(place, &under_way.batch)? else { return Ok(None) };
-            // A later batch of the same client would let this one look past.
-            state.client = Client::new();
-            if let Some(UnderWay { batch, layer }) = state.under_way.take() {
-                posted += batch.rows.len();
-                state.handed_over.push((vec![name], layer));
-            }
-        }
-        let mut names = Vec::new();
-        while !state.pending.is_empty() {
-            let rows = state.pending.take_rows(LARGEST_POST);
-            let batch = Batch::of(&Client::new(), state.recorder.clone(), rows);
-            let kept = commit::keep(place, &batch);
-            if let Ok(Some(name)) = kept {
-                names.push(name);
-                posted += batch.rows.len();
-                continue;
-            }
-            state.pending.put_back(batch.rows);
-            // Rows of it that are safe are still found.
-            state.handed_over.push((names, Layer::default()));
-            return kept.map(|_| None);
-        }
-        let layer = std::mem::take(&mut state.pending);
-        if !names.is_empty() {
-            state.handed_over.push((names, layer));
-        }
-        Ok(Some(posted))
-    }
-}
-
-/// A flush that goes on.
-struct Flushing<'a>(&'a Inner);
-
-impl Drop for Flushing<'_> {
-    fn drop(&mut self) {
-        self.0.state().flushing = None;
-        self.0.flushed.notify_all();
     }
 }
 
@@ -368,34 +257,45 @@ impl State {
         self.notices.drain(..).for_each(notices::put);
     }
 
-    /// What is to be written first; `None` if nothing is.
-    fn begin_batch(&mut self) -> Option<Arc<Batch>> {
+    fn has_room(&self, limits: Limits) -> bool {
+        let size =
+            self.pending.size() + self.under_way.as_ref().map_or(0, |under_way| under_way.layer.size());
+        self.count() < limits.records && size < LARGEST_BATCH
+    }
+
+    /// What is to be written first, a new batch of at most `bytes` or one row; `None` if nothing is.
+    fn begin_batch(&mut self, bytes: usize) -> Option<Arc<Batch>> {
         if self.under_way.is_none() && !self.pending.is_empty() {
-            let mut layer = std::mem::take(&mut self.pending);
-            let rows = layer.take_rows(usize::MAX);
-            let batch = Arc::new(Batch::of(&self.client, self.recorder.clone(), rows));
+            let layer = self.pending.take(bytes);
+            let batch = Arc::new(Batch::of(&self.client, layer.recorder().clone(), layer.rows()));
             self.under_way = Some(UnderWay { batch, layer });
         }
         self.under_way.as_ref().map(|under_way| Arc::clone(&under_way.batch))
     }
 
-    /// What was handed over and is in the store by now is no longer this buffer's.
-    fn forget_applied(&mut self, store: &Store) {
-        self.handed_over.retain(|(names, _)| names.iter().any(|name| commit::waits(&store.place, name)));
+    /// The files that stand beside the token.
+    fn files(&self) -> Vec<String> {
+        self.handed_over.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// What recording in this order leaves under `key`: the last that replaces, or the first.
-    fn find(&mut self, store: &Store, key: &HexDigest) -> Option<(Recorded, Recorder)> {
+    /// What was handed over and is in the store by now is no longer this buffer's.
+    fn forget_applied(&mut self, store: &Store) {
+        self.handed_over.retain(|(name, _)| commit::waits(&store.place, name));
+    }
+
+    /// What recording in this order leaves under `key`, the last that replaces or the first, and who recorded it.
+    fn find(&mut self, store: &Store, key: &HexDigest) -> Option<(Arc<Recorded>, Recorder)> {
         self.forget_applied(store);
         let under_way = self.under_way.iter().map(|under_way| &under_way.layer);
         let older = under_way.chain(self.handed_over.iter().rev().map(|(_, layer)| layer));
-        let mut found: Option<&Recorded> = None;
-        for recorded in std::iter::once(&self.pending).chain(older).filter_map(|layer| layer.find(key)) {
-            found = Some(recorded);
+        let mut found = None;
+        for layer in std::iter::once(&self.pending).chain(older) {
+            let Some(recorded) = layer.find(key) else { continue };
+            found = Some((Arc::clone(recorded), layer.recorder().clone()));
             if recorded.row.if_exists == IfExists::Overwrite {
                 break;
             }
         }
-        found.map(|recorded| (recorded.clone(), self.recorder.clone()))
+        found
     }
 }

@@ -194,7 +194,7 @@ impl Store {
         let place = Place { lock_timeout: self.place.lock_timeout.min(PATIENCE), ..self.place.clone() };
         match commit::apply_kept(&place, interrupt, &[]) {
             Err(Error::Interrupted) => Err(Error::Interrupted),
-            Ok(()) | Err(Error::LockTimeout { .. }) => Ok(()),
+            Ok(_) | Err(Error::LockTimeout { .. }) => Ok(()),
             Err(error) => {
                 let path = self.place.db_path.display();
                 notices::put(format!(

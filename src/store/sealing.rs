@@ -48,7 +48,7 @@ impl Store {
         let mut tries = 0;
         loop {
             // They stand in the directory that goes away.
-            commit::apply_kept(&self.place, interrupt, &[])?;
+            while commit::apply_kept(&self.place, interrupt, &[])? > 0 {}
             match lock::unseal(&self.place, interrupt) {
                 Err(Error::Busy { .. }) if tries < TRIES => tries += 1,
                 other => return other,

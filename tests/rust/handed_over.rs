@@ -1,74 +1,20 @@
 //! Records that are handed over for good come into the store once, whatever becomes of their process and of who applies
 //! them; and each mechanism that this rests on is needed (`src/mutation.rs`).
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod handing;
+
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use handing::{buffer, hand_over, open, overwrite, put, require, rests_on, time, waiting};
 use tirastore::lock::{Uninterrupted, lock_path};
-use tirastore::measurement::{Measurement, Outcome};
+use tirastore::measurement::IfExists;
 use tirastore::mutation;
-use tirastore::store::{Buffer, HandedOver, Limits, Options};
+use tirastore::storage::records::Page;
+use tirastore::store::{Buffer, HandedOver};
 use tirastore::{Store, machine};
-
-/// `promise` holds, and does not hold without `mechanism`.
-fn rests_on(mechanism: &str, promise: impl Fn() -> Result<(), String>) {
-    promise().expect("kept");
-    let without = mutation::without(mechanism, &promise);
-    assert!(without.is_err(), "the promise is kept without {mechanism}: this test cannot see it fail");
-}
-
-fn require(condition: bool, broken: &str) -> Result<(), String> {
-    condition.then_some(()).ok_or_else(|| broken.to_owned())
-}
-
-fn open(directory: &Path) -> Arc<Store> {
-    let options = Options { allow_cpu_mismatch: true, ..Options::new(directory.join("s.db")) };
-    Arc::new(Store::open(options, &Uninterrupted).expect("opened"))
-}
-
-fn buffer(store: &Arc<Store>) -> Buffer {
-    Buffer::new(Arc::clone(store), Limits { records: 1000, age: None }).expect("writable")
-}
-
-const SOURCE: &str = "void p() {}";
-
-fn schedule(number: u32) -> String {
-    format!("P(L{number},comps=['c'])")
-}
-
-fn measurement(number: u32, time: f64) -> Measurement {
-    Measurement {
-        program_name: "p".to_owned(),
-        program_source_code: SOURCE.to_owned(),
-        schedule: schedule(number),
-        outcome: Outcome::of(true, Some(vec![time])),
-    }
-}
-
-fn hand_over(buffer: &Buffer, number: u32, time: f64) {
-    buffer.record(&measurement(number, time), true, &Uninterrupted).expect("taken");
-    assert_eq!(buffer.post(&Uninterrupted).expect("handed over"), HandedOver::Safe(1));
-}
-
-fn overwrite(store: &Store, number: u32, time: f64) {
-    store.record(&measurement(number, time), true, &Uninterrupted).expect("recorded");
-}
-
-fn time(store: &Store, number: u32) -> Option<f64> {
-    let found = store.lookup(SOURCE, &schedule(number), &Uninterrupted).expect("read")?;
-    found.outcome.execution_times.as_ref()?.first().copied()
-}
-
-/// The files that wait beside the token.
-fn waiting(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(lock_path(&directory.join("s.db"))).expect("sealed");
-    let paths = entries.map(|entry| entry.expect("readable").path());
-    let mut found: Vec<_> =
-        paths.filter(|path| path.extension().is_some_and(|extension| extension == "new")).collect();
-    found.sort();
-    found
-}
 
 #[test]
 fn records_are_applied_once_though_their_file_outlives_whoever_applied_them() {
@@ -122,6 +68,25 @@ fn records_of_one_process_are_applied_in_their_order() {
 }
 
 #[test]
+fn what_is_deleted_after_records_were_handed_over_stays_deleted() {
+    rests_on("handed-over-first", || {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let store = open(directory.path());
+        overwrite(&store, 1, 1.0);
+        let [key] = keys(&store).try_into().map_err(|_| "not one record")?;
+        hand_over(&buffer(&store), 1, 2.0);
+        assert!(store.delete(&key, &Uninterrupted).expect("deleted"));
+        require(waiting(directory.path()).is_empty(), "it was not applied")?;
+        overwrite(&store, 2, 2.0);
+        require(time(&store, 1).is_none(), "it is there again")
+    });
+}
+
+fn keys(store: &Store) -> Vec<String> {
+    store.keys(Page { limit: 9, offset: 0, after: None }, &Uninterrupted).expect("read")
+}
+
+#[test]
 fn a_file_that_is_not_whole_is_left_alone() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let store = open(directory.path());
@@ -135,4 +100,74 @@ fn a_file_that_is_not_whole_is_left_alone() {
     fs::write(&file, &contents).expect("mended");
     overwrite(&store, 2, 3.0);
     assert_eq!(time(&store, 1), Some(1.0));
+}
+
+#[test]
+fn what_cannot_be_read_keeps_nothing_out_and_is_named() {
+    rests_on("count-what-is-applied", || {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let store = open(directory.path());
+        let lock = lock_path(&directory.path().join("s.db"));
+        // The first, and more than one tenure takes.
+        let bad = File::create(lock.join("keep_node_1_0-0.1.new")).expect("created");
+        bad.set_len(40 << 20).expect("room for nothing");
+        hand_over(&buffer(&store), 1, 1.0);
+        overwrite(&store, 2, 2.0);
+        require(time(&store, 1) == Some(1.0), "the bad file keeps the others out")?;
+        drop(open(directory.path()));
+        let notices = tirastore::notices::take();
+        require(notices.iter().any(|notice| notice.contains("keep_node_1_0-0.1.new")), "nobody hears of it")?;
+        let refused = store.unseal(&Uninterrupted).expect_err("its records would be gone");
+        require(refused.to_string().contains("keep_node_1_0-0.1.new"), &refused.to_string())
+    });
+}
+
+thread_local! {
+    /// What this thread hands over when a tenure of its own is about to end.
+    static LATE: RefCell<Option<Arc<Buffer>>> = const { RefCell::new(None) };
+}
+
+fn hand_over_late(point: &'static str) {
+    if point == "leave"
+        && let Some(buffer) = LATE.take()
+    {
+        // Refused where the directory is about to go away: this thread is inside, and cannot flush.
+        let handed_over = buffer.post(&Uninterrupted);
+        assert!(matches!(handed_over, Ok(HandedOver::Safe(1) | HandedOver::Later)), "{handed_over:?}");
+    }
+}
+
+#[test]
+fn unsealing_loses_nothing_that_is_handed_over_after_its_last_look() {
+    mutation::watch(hand_over_late);
+    rests_on("look-for-unsealing", || {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let store = open(directory.path());
+        let buffer = Arc::new(buffer(&store));
+        put(&buffer, 1, 1.0, IfExists::Keep);
+        LATE.set(Some(Arc::clone(&buffer)));
+        assert!(store.unseal(&Uninterrupted).expect("unsealed"));
+        assert!(LATE.take().is_none(), "there was no such moment");
+        buffer.flush(&Uninterrupted).expect("written");
+        require(time(&store, 1) == Some(1.0), "it is lost")
+    });
+}
+
+#[test]
+fn what_an_unsealing_that_died_has_announced_stops_nobody() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let store = open(directory.path());
+    let lock = lock_path(&directory.path().join("s.db"));
+    let token = waiting_token(&lock);
+    let generation = token.split('.').nth(2).expect("a generation");
+    File::create(lock.join(format!("u.{generation}"))).expect("created");
+    hand_over(&buffer(&store), 1, 1.0);
+    assert!(store.unseal(&Uninterrupted).expect("unsealed"));
+    assert_eq!(time(&store, 1), Some(1.0));
+}
+
+fn waiting_token(lock: &std::path::Path) -> String {
+    let names = fs::read_dir(lock).expect("sealed").map(|entry| entry.expect("readable").file_name());
+    let mut tokens = names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("f."));
+    tokens.next().expect("a free token")
 }

@@ -21,6 +21,8 @@ use crate::storage::birth::sync_directory;
 
 /// How the name of a batch ends that somebody waits for.
 pub(crate) const BATCH_WAITS: &str = ".new";
+/// How the name begins by which a tenure says that it takes the directory away.
+const ENDING: &str = "u";
 /// The protocol that this version speaks.
 const VERSION: u64 = 1;
 /// Longest takeover time: what a caller waits for a holder that is silent and on another node.
@@ -52,6 +54,8 @@ pub(crate) struct Scan {
     /// A holder that is silent for this long is taken over.
     pub(crate) takeover: Duration,
     version: u64,
+    /// Tenures, by their generation, that have said that they take the directory away.
+    endings: Vec<u64>,
 }
 
 impl Scan {
@@ -63,6 +67,18 @@ impl Scan {
             batches: Vec::new(),
             takeover: LONGEST_TAKEOVER,
             version: VERSION,
+            endings: Vec::new(),
+        }
+    }
+
+    /// Has the tenure that holds the token said that it takes the directory away? A name that a dead one has left says
+    /// nothing.
+    pub(crate) fn goes_away(&self) -> bool {
+        match self.the_token() {
+            Ok((_, Token::Held(hold))) => self.endings.contains(&hold.count.generation),
+            Ok((_, Token::Free(_))) => false,
+            // It is being renewed.
+            Err(_) => !self.endings.is_empty(),
         }
     }
 
@@ -127,6 +143,7 @@ impl Directory {
                 Some(("w", _)) => scan.marks.push(name.to_owned()),
                 Some(("p", version)) => scan.version = number(version).unwrap_or(u64::MAX),
                 Some(("t", seconds)) => scan.takeover = takeover_from(seconds),
+                Some((ENDING, generation)) => scan.endings.extend(number(generation)),
                 _ => {}
             }
         }
@@ -211,6 +228,21 @@ impl Directory {
             File::open(&self.path)?.sync_all()
         };
         put().map_err(|source| refused(&self.path, "putting a token into it", source))
+    }
+
+    /// Says that the tenure `generation`, which holds the token, takes the directory away.
+    pub(crate) fn announce_end(&self, generation: u64) -> Result<()> {
+        match File::create_new(self.path.join(ending(generation))) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(refused(&self.path, "announcing that it is removed", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes that back.
+    pub(crate) fn withdraw_end(&self, generation: u64) {
+        self.discard(&ending(generation));
     }
 
     /// Takes the directory away from its path, with all that is in it.
@@ -300,6 +332,10 @@ fn is_passing(error: &io::Error) -> bool {
 fn is_taken(error: &io::Error) -> bool {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
     matches!(errno, Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR)
+}
+
+fn ending(generation: u64) -> String {
+    format!("{ENDING}.{generation}")
 }
 
 fn exists(path: &Path) -> bool {

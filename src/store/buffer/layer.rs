@@ -12,28 +12,51 @@ use crate::measurement::IfExists;
 use crate::reads::Hit;
 use crate::storage::records::{Record, Recorder};
 
-/// Rows in their order, and what they leave.
+/// Rows of one recorder in their order, and what they leave.
 #[derive(Debug, Default)]
 pub(super) struct Layer {
-    rows: Vec<Arc<Row>>,
-    left: HashMap<HexDigest, Recorded>,
+    recorder: Recorder,
+    rows: Vec<Arc<Recorded>>,
+    left: HashMap<HexDigest, Arc<Recorded>>,
+    /// Bytes of text; a program is counted once for rows of it that follow each other.
+    size: usize,
     since: Option<Instant>,
 }
 
 /// A row, and when it was recorded.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Recorded {
+    key: HexDigest,
     pub(super) row: Arc<Row>,
     at: String,
 }
 
 impl Layer {
+    /// No rows yet, of `recorder`.
+    pub(super) fn of(recorder: Recorder) -> Self {
+        Self { recorder, ..Self::default() }
+    }
+
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
     pub(super) fn push(&mut self, key: HexDigest, row: Arc<Row>) {
         self.since.get_or_insert_with(Instant::now);
-        if row.if_exists == IfExists::Overwrite || !self.left.contains_key(&key) {
-            self.left.insert(key, Recorded { row: Arc::clone(&row), at: clock::now_iso() });
+        self.put(Arc::new(Recorded { key, row, at: clock::now_iso() }));
+    }
+
+    fn put(&mut self, recorded: Arc<Recorded>) {
+        self.size += self.size_of_next(&recorded.row);
+        if recorded.row.if_exists == IfExists::Overwrite || !self.left.contains_key(&recorded.key) {
+            self.left.insert(recorded.key, Arc::clone(&recorded));
         }
-        self.rows.push(row);
+        self.rows.push(recorded);
+    }
+
+    fn size_of_next(&self, row: &Row) -> usize {
+        let is_new = self.rows.last().is_none_or(|last| !Arc::ptr_eq(&last.row.program, &row.program));
+        row.size() + if is_new { row.program.source.len() } else { 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -44,36 +67,37 @@ impl Layer {
         self.rows.is_empty()
     }
 
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) fn rows(&self) -> Vec<Arc<Row>> {
+        self.rows.iter().map(|recorded| Arc::clone(&recorded.row)).collect()
+    }
+
     /// When the first of its rows was recorded.
     pub(super) fn since(&self) -> Option<Instant> {
         self.since.filter(|_| !self.is_empty())
     }
 
-    pub(super) fn find(&self, key: &HexDigest) -> Option<&Recorded> {
+    pub(super) fn find(&self, key: &HexDigest) -> Option<&Arc<Recorded>> {
         self.left.get(key)
     }
 
-    /// Takes the first rows out: as many as have at most `bytes`, or one. They are still found.
-    pub(super) fn take_rows(&mut self, bytes: usize) -> Vec<Arc<Row>> {
-        let (mut size, mut source) = (0, std::ptr::null());
-        let fits = self.rows.iter().take_while(|row| {
-            size += row.size();
-            if !std::ptr::eq(source, Arc::as_ptr(&row.program)) {
-                source = Arc::as_ptr(&row.program);
-                size += row.program.source.len();
+    /// Takes the first rows out: as many as have at most `bytes`, or one.
+    pub(super) fn take(&mut self, bytes: usize) -> Self {
+        let mut rest = Self { since: self.since, ..Self::of(self.recorder.clone()) };
+        let mut first = Self { since: self.since, ..Self::of(self.recorder.clone()) };
+        for recorded in std::mem::take(self).rows {
+            let fits = first.is_empty() || first.size + first.size_of_next(&recorded.row) <= bytes;
+            if fits && rest.is_empty() {
+                first.put(recorded);
+            } else {
+                rest.put(recorded);
             }
-            size <= bytes
-        });
-        let count = fits.count().max(1).min(self.rows.len());
-        if count == self.rows.len() {
-            return std::mem::take(&mut self.rows);
         }
-        self.rows.drain(..count).collect()
-    }
-
-    /// Puts rows back that were taken out.
-    pub(super) fn put_back(&mut self, rows: Vec<Arc<Row>>) {
-        self.rows.splice(..0, rows);
+        *self = rest;
+        first
     }
 }
 
