@@ -97,6 +97,20 @@ def test_a_claim_that_nobody_completed_is_released(
     assert store.claim(*PAIR) is not None
 
 
+@pytest.mark.parametrize("how", ["record", "merge"])
+def test_a_record_ends_a_claim_that_has_failed(store: TiraStore, tmp_path: Path, how: str) -> None:
+    claim = claimed(store)
+    pair = (claim.program_name, claim.program_source_code, claim.schedule)
+    claim.fail("no")
+    if how == "record":
+        store.record(*pair, True, [1.0])
+    else:
+        with open_store(tmp_path / "other.db") as other:
+            other.record(*pair, True, [1.0])
+        store.merge(tmp_path / "other.db")
+    assert store.claims() == []
+
+
 @pytest.mark.parametrize("error", [LockTimeoutError, StorageError, ClaimLostError])
 def test_an_error_of_the_store_does_not_fail_the_claim(
     store: TiraStore, error: type[Exception]

@@ -230,3 +230,21 @@ def test_a_memoized_function_measures_once(tmp_path: Path, options: dict[str, An
         program_name="p", program_source_code=SOURCE, tiralib_schedule_string=""
     ).is_legal
     assert asked == [PAIR, ("p", SOURCE, "")]
+
+
+def test_what_others_measured_anew_since_the_call_is_not_measured_again(
+    store: TiraStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.record(*PAIR, True, [1.0])
+    claim = store.claim
+
+    def late(*arguments: Any, **options: Any) -> Claim | None:
+        with open_store(store.db_path) as other:
+            other.get_or_measure(*PAIR, lambda: (True, [2.0]), refresh=True)
+        return claim(*arguments, **options)
+
+    monkeypatch.setattr(store, "claim", late)
+    assert store.get_or_measure(*PAIR, never, refresh=True).execution_times == [2.0]
+    assert store.claims() == []
+    monkeypatch.undo()
+    assert store.get_or_measure(*PAIR, lambda: (True, [3.0]), refresh=True).execution_times == [3.0]

@@ -105,6 +105,9 @@ class Memoizing(Claiming):
         while True:
             claim = self.claim(*wanted, lease=lease, refresh=refresh)
             if claim is not None:
+                if refresh and (newer := self._recorded_since(old, wanted)) is not None:
+                    claim.release()
+                    return newer
                 self._measure_under(claim, measure, record_failure=record_failure)
             else:
                 left = max(0.0, deadline - time.monotonic())
@@ -119,6 +122,11 @@ class Memoizing(Claiming):
                     continue
             if (found := self._recorded(*wanted[1:])) is not None:
                 return found
+
+    def _recorded_since(self, old: str | None, wanted: tuple[str, str, str]) -> LookupResult | None:
+        """Return what others have recorded between the first look and the claim."""
+        found = self._recorded(*wanted[1:])
+        return None if found is None or found.update_date == old else found
 
     def _measure_under(
         self, claim: Claim, measure: Callable[[], Result], *, record_failure: bool

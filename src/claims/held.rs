@@ -40,6 +40,11 @@ impl Claim {
         Self { wanted, id, lease, refresh, process: my_random(), state: Mutex::new(State::Held) }
     }
 
+    /// Tells it from every other one of all times.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Key of the record that is to come.
     #[must_use]
     pub fn key(&self) -> &str {

@@ -9,6 +9,7 @@ mod held;
 mod listed;
 mod observer;
 mod taking;
+mod unheard;
 mod waiting;
 
 pub use held::Claim;

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::held::Claim;
 use super::observer::{Observer, Standing};
+use super::unheard;
 use crate::commit::{self, Program};
 use crate::error::Result;
 use crate::lock::{Interrupt, Owner, Place};
@@ -113,7 +114,7 @@ fn take_in_tenure(
     let owner = Owner::me().to_string();
     let lease_ms = i64::try_from(terms.lease.as_millis()).unwrap_or(i64::MAX).max(1);
     let mut taken = Vec::new();
-    commit::write(place, interrupt, |tenure| {
+    let outcome = commit::write(place, interrupt, |tenure| {
         let (connection, observer) = (tenure.connection(), Observer::now());
         // A tenure that was lost is run again.
         taken.clear();
@@ -153,8 +154,15 @@ fn take_in_tenure(
             taken.push(Claim::new((*wanted).clone(), claim.id, terms));
         }
         Ok(taken.len())
-    })?;
-    Ok(taken)
+    });
+    match outcome {
+        Ok(_) => Ok(taken),
+        Err(error) => {
+            // They may be in the store all the same, and would be nobody's for their leases.
+            unheard::add(taken.iter().map(|claim: &Claim| claim.id().to_owned()));
+            Err(error)
+        }
+    }
 }
 
 /// What a tenure can do about a pair.
@@ -181,6 +189,9 @@ impl Prospect {
         let Some(claim) = claims::get(connection, path, &wanted.key, &observer.name)? else {
             return Ok(Self::Free);
         };
+        if unheard::contains(&claim.id) {
+            return Ok(Self::Free);
+        }
         Ok(match observer.judge(&claim) {
             Standing::Held if claim.seen_since_ms.is_none() => Self::Watch(claim),
             Standing::Held => Self::None,

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Most are only requests: nothing of them is acknowledged, so nothing of them is synced. Those that are handed over for
-//! good are (`keep`). Torn, cut or foreign files fail their checksum and are left alone.
+//! good are (`keep`). Torn, cut or foreign files fail their checksum and are left alone. Format 1 was of no release, and is
+//! not read.
 
 use std::collections::HashMap;
 use std::sync::Arc;

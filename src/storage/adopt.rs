@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, params};
 
+use super::claims;
 use super::environments::Named;
 use super::records::{NewRecord, Recorder};
 use super::summary::Verdict;
@@ -70,6 +71,7 @@ pub(crate) fn put(
         }
         Err(error) => return Err(Error::sqlite(path, "writing a record")(error)),
     }
+    claims::forget_failure(connection, path, record.key)?;
     let verdict = Verdict::of(Some(record.result_json));
     let kind = Kind { source_project: source_project.clone(), username: username.clone(), verdict };
     *counts.entry(kind).or_default() += 1;

@@ -7,27 +7,35 @@ use std::path::Path;
 
 use super::meta::Machine;
 use super::sharing::Sharing;
-use super::{connection, journal, meta, schema, tally};
+use super::{connection, fresh, journal, meta, schema, tally};
 use crate::error::{Error, Result};
 use crate::scratch;
 
-/// Creates the store at `path`, under its lock. It is built aside, synced, and given its name as the last step: a
-/// crash leaves no half-made store.
+/// Creates the store at `path`, under its lock, unless a file stands there. It is built aside, synced, and given its
+/// name as the last step: a crash leaves no half-made store.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] and [`Error::Sqlite`]; nothing stands at `path` then.
-pub(crate) fn create(path: &Path, machine: &Machine, sharing: Sharing) -> Result<()> {
+pub(crate) fn create(path: &Path, machine: &Machine, sharing: Sharing, coherent: bool) -> Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     let aside = scratch::file_in(directory)?;
     // Nobody else knows the file: no journal is needed, only that all of it is on the disk in the end.
     build(aside.path(), "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=FULL;", machine)?;
     fs::set_permissions(aside.path(), Permissions::from_mode(sharing.file_mode()))
         .map_err(Error::io(aside.path(), "setting the mode of"))?;
+    // What stands beside a database that only looks missing must not be touched.
+    if !coherent && fresh::is_hidden(path).map_err(Error::io(path, "looking at"))? {
+        return Ok(());
+    }
     // The journal of a database that was removed would be rolled back into the new one.
     journal::remove(path)?;
-    aside.persist_noclobber(path).map_err(|error| error.error).map_err(Error::io(path, "creating"))?;
-    sync_directory(directory)
+    match aside.persist_noclobber(path) {
+        // Others were first, as the server knows.
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists && !coherent => Ok(()),
+        Err(error) => Err(Error::io(path, "creating")(error.error)),
+        Ok(_) => sync_directory(directory),
+    }
 }
 
 /// Replaces the database at `path` by a copy of `backup`, under the hard-link lock.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use super::{column, schema};
 use crate::error::{Error, Result};
@@ -190,20 +190,23 @@ pub(crate) fn observe(
         .map_err(Error::sqlite(path, "noting a look at a claim"))
 }
 
-/// Removes what was seen of an earlier state of the claim on `key`.
-/// Forgets that measuring `key` has failed, with its record: it is to be measured anew.
+/// Forgets that measuring `key` has failed: it is recorded now, or is to be measured anew.
 ///
 /// # Errors
 ///
 /// [`Error::Sqlite`].
 pub(super) fn forget_failure(connection: &Connection, path: &Path, key: &str) -> Result<()> {
-    connection
-        .prepare_cached("DELETE FROM claims WHERE key = ?1 AND failure IS NOT NULL")
-        .and_then(|mut delete| delete.execute([key]))
-        .map(|_| ())
+    let ended = match connection.prepare_cached("DELETE FROM claims WHERE key = ?1 AND failure IS NOT NULL") {
+        // A table of this name that is another program's has no failures: records are written all the same.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => Ok(0),
+        prepared => prepared.and_then(|mut delete| delete.execute([key])),
+    };
+    ended
         .map_err(Error::sqlite(path, "ending a claim"))
+        .and_then(|ended| if ended > 0 { forget(connection, path, key) } else { Ok(()) })
 }
 
+/// Removes what was seen of an earlier state of the claim on `key`.
 fn forget(connection: &Connection, path: &Path, key: &str) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM claim_observations WHERE key = ?1")

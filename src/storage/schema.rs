@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::column;
+use super::{column, fresh};
 use crate::error::{Error, Result};
 
 /// The version that this crate reads and writes, as `db_meta` stores it.
@@ -164,9 +164,11 @@ pub(crate) enum FileKind {
 
 /// Reads the header of the file at `path`, without SQLite: nothing of a foreign file may be touched.
 pub(crate) fn file_kind(path: &Path) -> Result<FileKind> {
-    let mut header = Vec::new();
-    let file = File::open(path).map_err(Error::io(path, "opening"))?;
-    file.take(100).read_to_end(&mut header).map_err(Error::io(path, "reading"))?;
+    let read = || {
+        let mut header = Vec::new();
+        File::open(path)?.take(100).read_to_end(&mut header).map(|_| header)
+    };
+    let header = fresh::asked(read).map_err(Error::io(path, "reading"))?;
     Ok(match header.as_slice() {
         [] => FileKind::Empty,
         // Bytes 18 and 19: the versions needed to write and to read; 2 is a write-ahead log.

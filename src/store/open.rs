@@ -20,7 +20,7 @@ use crate::storage::meta::{self, Machine};
 use crate::storage::records::Recorder;
 use crate::storage::sharing::Sharing;
 use crate::storage::{birth, connection, fresh, journal, schema};
-use crate::{filesystem, machine, notices, scratch};
+use crate::{filesystem, machine, mutation, notices, scratch};
 
 /// How long an opening waits for its turn to write what was handed over.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -172,20 +172,19 @@ impl Store {
             lock::seal_new(&self.place)?;
         }
         lock::locked(&self.place, interrupt, || {
-            // Another process may have been first, and this node's cache may not know it yet: what stands beside a
-            // database that only looks missing must not be touched.
-            if !self.place.coherent
-                && !path.exists()
-                && fresh::exists(path).map_err(Error::io(path, "looking at"))?
-            {
-                return Ok(());
-            }
-            match (path.exists(), is_missing_or_empty(path)?) {
-                (_, false) => Ok(()),
-                (false, _) => birth::create(path, here, self.sharing),
-                (true, _) => birth::fill_empty(path, here),
+            // Others may have been first, and this node may not know it yet.
+            match self.size_now()? {
+                Some(0) => birth::fill_empty(path, here),
+                Some(_) => Ok(()),
+                None => birth::create(path, here, self.sharing, self.place.coherent),
             }
         })
+    }
+
+    /// The size of the database file, for the holder of the lock; `None` where there is none.
+    fn size_now(&self) -> Result<Option<u64>> {
+        let path = &self.place.db_path;
+        if self.place.coherent || mutation::off("empty-now") { size(path) } else { fresh::size(path) }
     }
 
     /// Writes what the dead have handed over: in a store that is only read from here on nobody else would. Whoever holds
@@ -366,10 +365,15 @@ fn why_read_only(db_path: &Path, requested: bool) -> Option<String> {
 }
 
 fn is_missing_or_empty(path: &Path) -> Result<bool> {
+    Ok(size(path)?.unwrap_or(0) == 0)
+}
+
+/// The size of a regular file; `None` where there is none.
+fn size(path: &Path) -> Result<Option<u64>> {
     match path.metadata() {
-        Ok(metadata) if metadata.is_file() => Ok(metadata.len() == 0),
+        Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
         Ok(_) => Err(Error::NotAStore { path: path.to_path_buf(), why: "it is no regular file".to_owned() }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::Io { path: path.to_path_buf(), action: "looking at", source }),
     }
 }

@@ -11,7 +11,8 @@ HOSTS = 8
 def assert_all_is_right(kind: str, workers: int, records: int, contested: int) -> None:
     with cluster_on(kind, HOSTS) as cluster:
         # Its status is 0 only if every check was made and is right.
-        said = cluster.submit(ROOT / "slurm/multinode.sh", workers, records, contested)
+        size = (workers, records, contested)
+        said = cluster.submit(ROOT / "slurm/multinode.sh", *size, timeout=1200.0)
     print(f"cluster: {kind}: multinode.sh {workers} {records} {contested}")
     print("".join(f"cluster:   {line}\n" for line in said.splitlines()))
     phases = ("unique", "contested", "cross-read", "overwrite", "killed", "claims")

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use tirastore::claims::{Awaited, Claim};
 use tirastore::lock::Uninterrupted;
@@ -214,6 +215,32 @@ fn completed_in_a_lost_tenure(without: &str) -> Result<(), String> {
 #[test]
 fn a_completion_whose_tenure_was_lost_counts_once() {
     rests_on("applied", completed_in_a_lost_tenure);
+}
+
+/// A claim is committed, and its maker hears nothing of it: no release gets through.
+fn unheard_of(without: &str) -> Result<(), String> {
+    let backing = tempfile::tempdir().expect("temporary directory");
+    let node = FaultFs::mount(backing.path(), faultfs::Options::default()).expect("mounted");
+    let store = open(&node.path().join("s.db"), Protocol::Auto);
+    let releases = Rule::on(&[Op::Rename]).by(std::process::id()).when(|call| {
+        let [from, to] =
+            [Some(&call.name), call.target.as_ref()].map(|name| name.map(|name| name.to_string_lossy()));
+        from.is_some_and(|name| name.starts_with("h.")) && to.is_some_and(|name| name.starts_with("f."))
+    });
+    let refused = node.inject(releases.always(), Action::Error(Errno::EIO));
+    let options = ClaimOptions { lease: LONG, refresh: false, retry_failed: true };
+    store.claim(&[pair(0)], &options, 1, &Uninterrupted).expect_err("it is not released");
+    assert!(refused.fired() > 0);
+    refused.remove();
+    require(store.claims(&Uninterrupted).expect("listed").len() == 1, "it was not made")?;
+    mutation::without(without, || require(claim(&store, LONG).is_some(), "its maker waits for itself"))
+}
+
+#[test]
+fn a_claim_of_which_its_maker_heard_nothing_is_its_makers() {
+    if !must_skip() {
+        rests_on("know-own-claims", unheard_of);
+    }
 }
 
 /// What stands in the store of a worker that was killed: its record, or its claim, never both and never neither.

@@ -4,7 +4,7 @@ mod faultfs;
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -14,7 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
+use nix::fcntl::{
+    FallocateFlags, FcntlArg, Flock, FlockArg, OFlag, PosixFadviseAdvice, fallocate, fcntl, posix_fadvise,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -234,6 +236,29 @@ fn a_cached_node_sees_what_was_until_its_time_is_over() {
         file.write_all(b"+").expect("written");
     }
     assert_eq!(read(backing.path().join("content")), "NEW+R");
+}
+
+#[test]
+fn copies_of_a_client_outlive_all_but_a_change_of_its_own() {
+    if must_skip() {
+        return;
+    }
+    let (backing, one) = mount(Options::default());
+    let copying = also(&backing, cached(Cache::Copied(Duration::from_secs(3600))));
+    let path = copying.path().join("f");
+    fs::write(one.path().join("f"), "old").expect("written");
+    assert_eq!(read(path.clone()), "old");
+    fs::write(one.path().join("f"), "new").expect("written");
+    let file = File::options().read(true).write(true).open(&path).expect("opened");
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).expect("told");
+    let mut direct =
+        File::options().read(true).custom_flags(OFlag::O_DIRECT.bits()).open(&path).expect("opened");
+    let mut content = String::new();
+    direct.read_to_string(&mut content).expect("read");
+    assert_eq!((content.as_str(), read(path.clone()).as_str()), ("old", "old"));
+    fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, 1).expect("there is room");
+    assert_eq!(read(path), "new");
+    assert_eq!(copying.counters().total(Op::Fallocate), 1);
 }
 
 #[test]

@@ -7,10 +7,11 @@ mod faultfs;
 mod fleet;
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use faultfs::{Cache, FaultFs, Locks, Options, must_skip};
+use faultfs::{Cache, FaultFs, Locks, Op, Options, Rule, must_skip};
 use fleet::{Client, Figures, Fleet, in_parallel, report, seed};
 
 const NODES: usize = 2;
@@ -201,6 +202,114 @@ fn files_that_are_opened_without_asking_anew_lose_rows_where_nodes_have_caches()
 }
 
 #[test]
+fn nodes_whose_client_keeps_copies_of_files_lose_nothing() {
+    Stale { cache: Cache::Copied(SECOND), ..SMALL }.reports();
+}
+
+/// One node looks into the database without the lock, the other one records, and the first one records what fits into
+/// pages that are there.
+fn record_beside_copies(without: &str) -> Result<Figures, String> {
+    let fleet = Fleet::with_oracle(&[("CLIENT_STALE", "30")]);
+    let nodes: Vec<_> = (0..NODES).map(|_| node(&fleet, Cache::Copied(30 * SECOND))).collect();
+    ended(vec![fleet.start_on(nodes[0].path(), &[], &["create"])])?;
+    ended(vec![fleet.start_on(nodes[0].path(), &[], &["record", "before", "0", "1"])])?;
+    let environment = [("CLIENT_WITHOUT", without), ("CLIENT_NODE", "other"), ("CLIENT_PAUSE", "1500")];
+    let mut living = fleet.start_on(nodes[1].path(), &environment, &["record", "living", "0", "2"]);
+    if !living.wait_for("ack living 0") {
+        return Err(format!("it has ended: {:?}", living.lines()));
+    }
+    fs::read(nodes[1].path().join("s.db")).expect("read");
+    ended(vec![fleet.start_on(nodes[0].path(), &[], &["record", "between", "0", "1"])])?;
+    if living.lines().len() > 1 {
+        return Err("too late".to_owned());
+    }
+    ended(vec![living])?;
+    fleet.verify()
+}
+
+#[test]
+fn files_of_which_the_client_keeps_copies_lose_rows_unless_it_is_told_to_drop_them() {
+    if must_skip() {
+        return;
+    }
+    record_beside_copies("").expect("nothing is lost");
+    let broken = record_beside_copies("forget-copies").expect_err("old pages");
+    assert!(broken.starts_with("1 of 4 acknowledged records lost"), "{broken}");
+    report(&format!("stale caches with copies that the client keeps: {broken}"));
+}
+
+/// A node remembers a listing that was read while the token was renamed: it has both names.
+fn enter_beside_an_old_listing(without: &str) -> Result<Figures, String> {
+    let fleet = Fleet::new(&[("CLIENT_STALE", "0.5")]);
+    let node = node(&fleet, Cache::Cached(2 * SECOND));
+    fleet.run(&["create"]);
+    let list = |directory: &Path| -> Vec<String> {
+        let entries = fs::read_dir(directory.join("s.db.lock")).expect("listed").flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("f.")).collect()
+    };
+    let other = fleet.store().join("s.db.lock").join(format!("{}0", list(&fleet.store())[0]));
+    File::create_new(&other).expect("created");
+    assert_eq!(list(node.path()).len(), 2);
+    fs::remove_file(other).expect("removed");
+    assert_eq!(list(node.path()).len(), 2, "it is remembered");
+    ended(vec![fleet.start_on(node.path(), &[("CLIENT_WITHOUT", without)], &["record", "p", "0", "1"])])?;
+    fleet.verify()
+}
+
+#[test]
+fn an_old_listing_is_not_taken_for_a_damaged_lock() {
+    if must_skip() {
+        return;
+    }
+    enter_beside_an_old_listing("").expect("it waits");
+    let broken = enter_beside_an_old_listing("outwait-old-listings").expect_err("two tokens");
+    assert!(broken.contains("it has 2 tokens"), "{broken}");
+}
+
+#[test]
+fn a_store_is_never_empty_for_others_to_see_while_it_is_made() {
+    if must_skip() {
+        return;
+    }
+    for (without, seen) in [("", 0), ("show-no-empty-database", 1)] {
+        let fleet = Fleet::new(&[("CLIENT_WITHOUT", without)]);
+        let node = node(&fleet, Cache::Copied(SECOND));
+        let created = node.count(Rule::on(&[Op::Create]).named(|name| name == "s.db"));
+        ended(vec![fleet.start_on(node.path(), &[], &["create"])]).expect("created");
+        assert_eq!(created.matched(), seen, "without {without:?}");
+    }
+}
+
+/// A node saw an empty file where another one has made a store since, and recorded.
+fn open_what_was_empty(without: &str) -> Result<Figures, String> {
+    let fleet = Fleet::new(&[("CLIENT_STALE", "30")]);
+    let nodes: Vec<_> = (0..NODES).map(|_| node(&fleet, Cache::Copied(3 * SECOND))).collect();
+    let seen = nodes[1].path().join("s.db");
+    File::create_new(fleet.db()).expect("created");
+    assert_eq!(fs::metadata(&seen).expect("seen").len(), 0);
+    fs::remove_file(fleet.db()).expect("removed");
+    ended(vec![fleet.start_on(nodes[0].path(), &[], &["record", "first", "0", "1"])])?;
+    assert_eq!(fs::metadata(&seen).expect("seen").len(), 0, "it is remembered");
+    let environment = [("CLIENT_WITHOUT", without), ("CLIENT_NODE", "other")];
+    let second = ended(vec![fleet.start_on(nodes[1].path(), &environment, &["record", "second", "0", "1"])]);
+    ended(vec![fleet.start_on(nodes[0].path(), &[], &["record", "third", "0", "1"])])?;
+    fleet.verify().and_then(|figures| second.map(|_| figures))
+}
+
+#[test]
+fn a_file_that_was_empty_a_moment_ago_is_not_made_a_store_of_again() {
+    if must_skip() {
+        return;
+    }
+    open_what_was_empty("").expect("nothing is lost");
+    for without in ["empty-now", "outwait-old-names"] {
+        let broken = open_what_was_empty(without).expect_err("an old memory");
+        report(&format!("stale caches with a file that was empty, without {without}: {broken}"));
+    }
+}
+
+#[test]
 #[ignore = "minutes: make reliability"]
 fn nodes_with_long_caches_lose_nothing() {
     let caches = [
@@ -208,6 +317,8 @@ fn nodes_with_long_caches_lose_nothing() {
         Cache::Reopened(3 * SECOND),
         Cache::Cached(SECOND),
         Cache::Cached(3 * SECOND),
+        Cache::Copied(SECOND),
+        Cache::Copied(3 * SECOND),
     ];
     let full = Stale { turns: 20, clients: 3, each: 200, ..SMALL };
     in_parallel(1, caches.into(), |cache| Stale { cache, ..full }.reports());

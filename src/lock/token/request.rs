@@ -20,6 +20,8 @@ const WORTH_A_PROOF: Duration = Duration::from_millis(20);
 const LONGEST_BETWEEN_PROOFS: Duration = Duration::from_millis(200);
 /// Looks that find no token, or two, count as damage after so many of them.
 const LOOKS_BEFORE_DAMAGE: u32 = 10;
+/// A node that remembers a listing may have read it while a rename was under way, and shows it for longer than that took.
+const OLD_LISTING: Duration = Duration::from_secs(5);
 
 /// A tenure's token, and what its holder has to do before anything else.
 #[derive(Debug)]
@@ -277,7 +279,13 @@ impl Damage {
         };
         self.looks += 1;
         let since = *self.since.get_or_insert(now);
-        if now.saturating_sub(since) >= scan.takeover / 8 && self.looks >= LOOKS_BEFORE_DAMAGE {
+        let remembered = if directory.coherent || mutation::off("outwait-old-listings") {
+            Duration::ZERO
+        } else {
+            OLD_LISTING
+        };
+        if now.saturating_sub(since) >= remembered.max(scan.takeover / 8) && self.looks >= LOOKS_BEFORE_DAMAGE
+        {
             return Err(Error::LockDamaged { path: directory.path.clone(), why });
         }
         Ok(None)

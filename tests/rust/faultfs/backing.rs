@@ -60,6 +60,8 @@ pub struct Open {
     pub file: File,
     /// Whether writes go to where the file ends at that moment, wherever the kernel believes that to be.
     pub appends: bool,
+    /// It had no name any more when it was opened.
+    pub is_gone: bool,
 }
 
 /// The directory below a mount.
@@ -87,7 +89,8 @@ impl Backing {
         let mut flags = OFlag::from_bits_truncate(flags) & (OFlag::O_ACCMODE | OFlag::O_NOATIME);
         flags.set(OFlag::O_APPEND, appends);
         let fd = openat(AT_FDCWD, &itself(inode), flags | OFlag::O_CLOEXEC, Mode::empty())?;
-        Ok(Open { file: File::from(fd), appends })
+        let is_gone = fstat(&fd)?.st_nlink == 0;
+        Ok(Open { file: File::from(fd), appends, is_gone })
     }
 
     /// `open` with `O_CREAT`, with or without `O_EXCL` and `O_TRUNC`.

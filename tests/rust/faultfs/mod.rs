@@ -21,6 +21,7 @@
 
 mod attributes;
 mod backing;
+mod copies;
 mod counters;
 mod crash;
 mod gate;

@@ -14,6 +14,7 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::Mode;
 
 use super::backing::Backing;
+use super::copies::Copies;
 use super::counters::Counters;
 use super::gate::Gate;
 use super::guard;
@@ -45,6 +46,7 @@ impl FaultFs {
             cache: options.cache,
             locks: options.locks,
             memory: Memory::new(options.cache.timeout()),
+            copies: Copies::new(options.cache),
             inodes: Inodes::new(root),
             files: Handles::default(),
             directories: Handles::default(),

@@ -11,6 +11,8 @@ pub enum Op {
     Setattr,
     /// A change of size, also the one that an open with `O_TRUNC` makes.
     Truncate,
+    /// Room for what may be written. Where no content of it is shown it is no change.
+    Fallocate,
     Readlink,
     Mknod,
     Mkdir,

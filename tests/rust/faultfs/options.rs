@@ -16,13 +16,17 @@ pub enum Cache {
     /// Names, missing names, attributes and listings for this long. Content also when the file is opened
     /// again, until its size is seen to have changed: what is overwritten in place elsewhere stays unseen.
     Cached(Duration),
+    /// As `Reopened`, and the client process itself keeps copies of files for this long, with which it answers every
+    /// read, `O_DIRECT` or not, until the node itself changes the file. It opens a file when that is first used: then,
+    /// and not before, one that is gone is ESTALE. `GlusterFS` is so, with copies of small files.
+    Copied(Duration),
 }
 
 impl Cache {
     pub(super) fn timeout(self) -> Duration {
         match self {
             Self::Coherent => Duration::ZERO,
-            Self::Reopened(timeout) | Self::Cached(timeout) => timeout,
+            Self::Reopened(timeout) | Self::Cached(timeout) | Self::Copied(timeout) => timeout,
         }
     }
 }

@@ -13,6 +13,7 @@ use fuser::{
     ReplyEntry, ReplyLock, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::stat::fstat;
 use nix::sys::statvfs::fstatvfs;
 
@@ -97,11 +98,15 @@ impl Filesystem for Server {
         let range = (size.unwrap_or(0), 0);
         let result = self.serve_range(request, op, Subject::Inode(inode), range, |caller, _| {
             let fd = self.inodes.get(inode.0)?;
+            if self.copies.are_kept() && fstat(&fd)?.st_nlink == 0 {
+                return Err(Errno::ESTALE);
+            }
             if mode.is_some() || uid.is_some() || gid.is_some() {
                 self.backing.change_attributes(caller, fd.as_fd(), mode, (uid, gid))?;
             }
             if let Some(size) = size {
-                let open = handle.map(|handle| self.files.get(handle.0)).transpose()?;
+                self.copies.drop_of(inode.0);
+                let open = handle.map(|handle| self.opened(handle)).transpose()?;
                 self.backing.truncate(caller, fd.as_fd(), open.as_deref(), size)?;
             }
             if accessed.is_some() || modified.is_some() {
@@ -243,7 +248,8 @@ impl Filesystem for Server {
     ) {
         let range = (offset, size as usize);
         let result = self.serve_range(request, Op::Read, Subject::Inode(inode), range, |_, length| {
-            Backing::read(&*self.files.get(handle.0)?, offset, length)
+            let open = self.opened(handle)?;
+            self.copies.read(inode.0, (offset, length), |offset, length| Backing::read(&open, offset, length))
         });
         match result {
             Ok(data) => reply.data(&data),
@@ -265,14 +271,39 @@ impl Filesystem for Server {
     ) {
         let range = (offset, data.len());
         let result = self.serve_range(request, Op::Write, Subject::Inode(inode), range, |caller, length| {
-            let count = self.backing.write(caller, &*self.files.get(handle.0)?, offset, &data[..length]);
+            let count = self.backing.write(caller, &*self.opened(handle)?, offset, &data[..length]);
             self.memory.forget(inode.0);
+            self.copies.drop_of(inode.0);
             count
         });
         match result {
             Ok(count) => reply.written(u32::try_from(count).unwrap_or(u32::MAX)),
             Err(error) => reply.error(refusal(error)),
         }
+    }
+
+    fn fallocate(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        // Elsewhere it is unknown, as on most such file systems.
+        if !self.copies.are_kept() {
+            return reply.error(fuser::Errno::ENOSYS);
+        }
+        let result = self.serve(request, Op::Fallocate, Subject::Inode(inode), |_| {
+            self.copies.drop_of(inode.0);
+            let range = (i64::try_from(offset), i64::try_from(length));
+            let (Ok(offset), Ok(length)) = range else { return Err(Errno::EFBIG) };
+            let mode = FallocateFlags::from_bits_truncate(mode);
+            fallocate(&self.opened(handle)?.file, mode, offset, length)
+        });
+        answer_empty(result, reply);
     }
 
     /// Nothing is held back until a file is closed, and nobody should wait for us there: a test process that
@@ -330,7 +361,7 @@ impl Filesystem for Server {
         let flags = match self.cache {
             Cache::Coherent => FopenFlags::empty(),
             // The kernel asks whether the directory has changed, and may answer that from its cache.
-            Cache::Reopened(_) | Cache::Cached(_) => {
+            Cache::Reopened(_) | Cache::Cached(_) | Cache::Copied(_) => {
                 FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE
             }
         };

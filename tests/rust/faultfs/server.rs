@@ -5,13 +5,16 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fuser::{FileType, FopenFlags, Generation, INodeNo, ReplyAttr, ReplyEmpty, ReplyEntry, Request};
+use fuser::{
+    FileHandle, FileType, FopenFlags, Generation, INodeNo, ReplyAttr, ReplyEmpty, ReplyEntry, Request,
+};
 use nix::errno::Errno;
 use nix::sys::stat::FileStat;
 use nix::unistd::UnlinkatFlags;
 
 use super::attributes::attributes;
 use super::backing::{Backing, Caller, Found, New, Open};
+use super::copies::Copies;
 use super::gate::Gate;
 use super::memory::Memory;
 use super::operation::{Call, Op};
@@ -39,6 +42,7 @@ pub struct Server {
     pub cache: Cache,
     pub locks: Locks,
     pub memory: Memory,
+    pub copies: Copies,
     pub inodes: Inodes,
     pub files: Handles<Open>,
     pub directories: Handles<Mutex<Listing>>,
@@ -104,9 +108,15 @@ impl Server {
     pub fn file_flags(&self) -> FopenFlags {
         match self.cache {
             Cache::Coherent => FopenFlags::FOPEN_DIRECT_IO,
-            Cache::Reopened(_) => FopenFlags::empty(),
+            Cache::Reopened(_) | Cache::Copied(_) => FopenFlags::empty(),
             Cache::Cached(_) => FopenFlags::FOPEN_KEEP_CACHE,
         }
+    }
+
+    /// An open file, when it is used.
+    pub fn opened(&self, handle: FileHandle) -> Result<Arc<Open>> {
+        let open = self.files.get(handle.0)?;
+        if open.is_gone && self.copies.are_kept() { Err(Errno::ESTALE) } else { Ok(open) }
     }
 
     /// Serve a request for a new name.
