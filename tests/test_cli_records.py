@@ -8,6 +8,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -215,3 +217,14 @@ main()
         time.sleep(0.3)
         started.send_signal(signal.SIGINT)
         assert started.wait(10) == 0
+
+
+@pytest.mark.parametrize("arguments", [["stats"], ["search", "--format", "csv"]])
+def test_a_reader_that_has_enough_is_no_error(path: Path, arguments: list[str]) -> None:
+    nobody, end = os.pipe()
+    os.close(nobody)
+    name, *options = arguments
+    command = [sys.executable, "-m", "tirastore", name, str(path), *options]
+    shown = subprocess.run(command, stdout=end, stderr=subprocess.PIPE, check=False)
+    os.close(end)
+    assert (shown.returncode, shown.stderr) == (1, b"")

@@ -77,6 +77,18 @@ def test_pyarrow_reads_records_again_and_again(records: Records) -> None:
     assert pa.RecordBatchReader.from_stream(records).read_all() == first
 
 
+def test_a_consumer_gets_the_types_that_it_asks_for(records: Records) -> None:
+    plain = {"dictionary<values=string, indices=int32, ordered=0>": pa.large_string()}
+    wanted = pa.schema(
+        [field.with_type(plain.get(str(field.type), field.type)) for field in pa.schema(records)]
+    )
+    assert wanted != pa.schema(records)
+    table = pa.RecordBatchReader.from_stream(records, schema=wanted).read_all()
+    assert table.schema == wanted
+    assert table.to_pylist() == list(records)
+    table.validate(full=True)
+
+
 def test_pandas_reads_records(records: Records) -> None:
     frame = records.to_pandas()
     assert list(frame.columns) == list(TYPES)

@@ -1,13 +1,8 @@
 """A search finds exactly the records that its filter asks for, whatever a file holds."""
 
-import contextlib
 import fnmatch
-import json
 import operator
 import re
-import sqlite3
-import statistics
-import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,115 +12,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import MACHINE, SOURCE, old_store, open_store, query, reference_key, schedule
+from searched import LAST, ROWS, Row, change, fill, keys
+from support import SOURCE, open_store
 
 from tirastore import (
-    CorruptRecordWarning,
-    Measurement,
-    Records,
     StoreClosedError,
     TiraStore,
-    make_program_hash,
 )
-
-SCHEDULES = {
-    "": [],
-    "P(L0,comps=['c'])": ["P"],
-    "I(L0,L1,comps=['c'])|P(L0,comps=['c'])": ["I", "P"],
-    "T2(L0,L1,32,32,comps=['c'])|U(L-1,4,comps=['c'])": ["T2", "U"],
-    "R(L2,comps=['c'])|T3(L0,L1,L2,8,8,8,comps=['c'])|P(L0,comps=['c'])": ["R", "T3", "P"],
-}
-PROGRAMS = ("blur", "gemm", "heat2d", "mvt")
-LAST = datetime(2026, 2, 21, 15, 30, 12, tzinfo=UTC)
-
-#: What a search has to find, made without it.
-Row = dict[str, Any]
-
-
-def times_of(program: int, number: int) -> list[float] | None:
-    """Return times of 0 to 5 runs, some of them equal between records."""
-    runs = (program + number) % 6
-    if number == 0:
-        return [8.0 / (1 + program), 9.0]
-    return [float((program * 7 + number * 5 + run * 3) % 11) for run in range(runs)] or None
-
-
-def expected_rows() -> list[Row]:
-    """Return every record as a dict, computed by Python."""
-    rows = []
-    for program, name in enumerate(PROGRAMS):
-        source = f"void {name}() {{}}"
-        program_hash = make_program_hash(source)
-        initial = min(times_of(program, 0) or [])
-        for number, (text, kinds) in enumerate(SCHEDULES.items()):
-            times = times_of(program, number)
-            is_legal = times is not None and number != 2
-            fastest = min(times) if times else None
-            rows.append(
-                {
-                    "key": reference_key(program_hash, text),
-                    "program_name": name,
-                    "program_hash": program_hash,
-                    "schedule": text,
-                    "is_legal": is_legal,
-                    "status": "measured" if is_legal else "illegal",
-                    "execution_times": times,
-                    "n_runs": len(times or []),
-                    "min_time": fastest,
-                    "median_time": statistics.median(times) if times else None,
-                    "mean_time": statistics.fmean(times) if times else None,
-                    "std_time": statistics.stdev(times) if len(times or []) > 1 else None,
-                    "speedup": initial / fastest if fastest else None,
-                    "transformations": kinds,
-                    "n_transformations": len(kinds),
-                    "environment": None,
-                    "hostname": f"node{number % 3}",
-                    "username": "ada" if program % 2 else "bob",
-                    "creation_date": LAST - timedelta(days=3 * program, seconds=number),
-                    "update_date": LAST,
-                    "source_project": "tests",
-                    "source_code": source,
-                }
-            )
-    return rows
-
-
-ROWS = expected_rows()
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TiraStore]:
     """Open a store that holds `ROWS`, in their order."""
     path = tmp_path_factory.mktemp("search") / "store.db"
-    with open_store(path) as store:
-        environment = json.dumps(store.environment, sort_keys=True, separators=(",", ":"))
-        for row in ROWS:
-            row["environment"] = environment
-            store.record(
-                row["program_name"],
-                row["source_code"],
-                row["schedule"],
-                row["is_legal"],
-                row["execution_times"],
-            )
-    for row in ROWS:
-        dates = [row["creation_date"].isoformat(), row["update_date"].isoformat()]
-        sql = """UPDATE records SET hostname = ?, username = ?, creation_date = ?, update_date = ?
-                 WHERE key = ?"""
-        assert change(path, sql, row["hostname"], row["username"], *dates, row["key"]) == 1
+    fill(path)
     with open_store(path) as store:
         yield store
-
-
-def change(path: Path, sql: str, *arguments: object) -> int:
-    """Change rows of a database file that nobody else uses; answer how many."""
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        return connection.execute(sql, arguments).rowcount
-
-
-def keys(found: Records) -> list[str]:
-    """Return the keys of records, in their order."""
-    return [record["key"] for record in found]
 
 
 ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
@@ -226,6 +128,8 @@ def test_each_operator_finds_what_python_finds(
 
 
 TEXTS = ("program_name", "program_hash", "schedule", "status", "hostname", "username", "key")
+
+
 NUMBERS = (
     "n_runs",
     "min_time",
@@ -235,6 +139,8 @@ NUMBERS = (
     "speedup",
     "n_transformations",
 )
+
+
 DATES = ("creation_date", "update_date")
 
 
@@ -404,190 +310,3 @@ def test_an_index_finds_what_it_can(filled: TiraStore) -> None:
     whole = filled.explain([("min_time", "<", 1), ("status", "==", "measured")])
     assert "INDEX" not in whole.replace("INTEGER PRIMARY KEY", "")
     assert whole.endswith('then of the decoded records: min_time < 1 and status == "measured"')
-
-
-def test_damaged_rows_are_named_and_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "old.db"
-    good = '{"is_legal": true, "execution_times": [1.0]}'
-    rows = [(schedule(number), good) for number in range(6)]
-    rows += [
-        (schedule(10), '{"is_legal": true, "execution_times": [NaN]}'),
-        (schedule(11), '{"is_legal": true, "execution_times": [1.0, 1e999]}'),
-        (schedule(12), "no JSON"),
-    ]
-    old_store(path, rows)
-    for number, changed in enumerate(
-        [
-            "schedule = 'R(L0,comps=[''c''])'",
-            "hostname = X'00'",
-            "creation_date = 'once'",
-            "program_hash = 'gone'",
-        ]
-    ):
-        sql = f"UPDATE records SET {changed} WHERE schedule = ?"  # noqa: S608 -- of the list above
-        assert change(path, sql, schedule(number)) == 1
-    causes = [
-        "another key",
-        "its column hostname holds no text",
-        'its creation_date is "once", no date',
-        "its program gone is not in the store",
-        "execution_times[0] is NaN",
-        "execution_times[1] is inf",
-        "expected ident",
-    ]
-    with open_store(path) as store:
-        for call in (store.search, store.programs, lambda: list(store.scan()), store.best):
-            with pytest.warns(
-                CorruptRecordWarning, match="^7 damaged records were left out: "
-            ) as seen:
-                found = call()
-            assert len(seen) == 1
-            for cause in causes:
-                assert cause in str(seen[0].message)
-        with pytest.warns(CorruptRecordWarning):
-            assert len(store.search()) == 2
-        with pytest.warns(CorruptRecordWarning):
-            assert store.programs()[0]["n_records"] == 2
-        del found
-        # What an index leaves out is not looked at.
-        key = query(path, "SELECT key FROM records WHERE schedule = ?", schedule(5))[0][0]
-        assert len(store.search([("key", "==", key)])) == 1
-
-
-def test_a_warning_names_some_of_many(tmp_path: Path) -> None:
-    old_store(tmp_path / "old.db", [(schedule(number), "") for number in range(25)])
-    with (
-        open_store(tmp_path / "old.db") as store,
-        pytest.warns(CorruptRecordWarning, match="^25 damaged .*; and 5 more$"),
-    ):
-        store.search()
-
-
-def test_states_and_environments_are_read_where_they_are_written(tmp_path: Path) -> None:
-    path = tmp_path / "s.db"
-    rows = [
-        ("", '{"is_legal":true,"execution_times":[2.0],"environment":7}'),
-        (
-            schedule(1),
-            '{"is_legal":true,"execution_times":null,"status":"timeout","details":{"s":3}}',
-        ),
-        (schedule(2), '{"is_legal":true,"execution_times":[]}'),
-        (schedule(3), '{"is_legal":false,"execution_times":null,"environment":8}'),
-    ]
-    old_store(path, rows)
-    with open_store(path) as store:
-        columns = ["status", "environment"]
-        states = [tuple(record.values()) for record in store.search(columns=columns)]
-        names = ["measured", "timeout", "unmeasured", "illegal"]
-        assert states == [(name, None) for name in names]
-        store.record("another", "void another() {}", "", True, [1.0])  # adds our tables
-    change(path, 'INSERT INTO environments VALUES (7, \'{"cc":"gcc"}\')')
-    with open_store(path) as store:
-        found = store.search([("environment", "match", "*gcc*")], columns=["environment"])
-        assert list(found) == [{"environment": '{"cc":"gcc"}'}]
-        assert len(store.search([("status", "in", ["timeout", "failed"])])) == 1
-
-
-def test_speedup_is_against_the_unscheduled_program_alone(store: TiraStore) -> None:
-    store.record("a", "void a() {}", schedule(1), True, [2.0])
-    store.record("b", "void b() {}", "", True, [6.0, 8.0])
-    store.record("b", "void b() {}", schedule(1), True, [4.0, 2.0])
-    store.record("b", "void b() {}", schedule(2), True, [0.0])
-    store.record("c", "void c() {}", "", False)
-    store.record("c", "void c() {}", schedule(1), True, [1.0])
-    speedups = [record["speedup"] for record in store.search()]
-    assert speedups == [None, 1.0, 3.0, None, None, None]
-
-
-def test_schedules_of_other_dialects_have_no_transformations(tmp_path: Path) -> None:
-    with open_store(tmp_path / "s.db", dialects=["tiralib", "percomp"]) as store:
-        store.record("p", SOURCE, "{comp00}:P(L0)", True, [1.0])
-        fields = ["transformations", "n_transformations", "features"]
-        assert list(store.search(columns=fields)[0].values()) == [None, None, None]
-
-
-def test_features_are_what_the_grammar_says(store: TiraStore) -> None:
-    parts = {
-        "I(L0,L1,comps=['a'])": ("I", [0, 1], []),
-        "S(L1,L2,2,-3,comps=['a'])": ("S", [1, 2], [2, -3]),
-        "T3(L0,L1,L2,8,16,32,comps=['a'])": ("T3", [0, 1, 2], [8, 16, 32]),
-        "TG(L1,L2,L2,10,5,2,comps=['a'])": ("TG", [1, 2, 2], [10, 5, 2]),
-        "U(L-1,4,comps=['a'])": ("U", [-1], [4]),
-        "M([1,0,0,-1],comps=['a'])": ("M", [], [1, 0, 0, -1]),
-        "Sh(L0,-1,comps=['a'])": ("Sh", [0], [-1]),
-        "E(comps=['a'])": ("E", [], []),
-        "F(L0,comps=['a','b'])": ("F", [0], []),
-        "U(L99999999999999999999,4,comps=['a'])": ("U", [None], [4]),
-    }
-    text = "|".join(parts)
-    store.record("p", SOURCE, text, True, [1.0])
-    found = store.search(columns=["features", "transformations"])[0]
-    assert [tuple(feature.values())[:3] for feature in found["features"]] == list(parts.values())
-    assert [feature["comps"] for feature in found["features"]][-2:] == [["a", "b"], ["a"]]
-    assert found["transformations"] == [kind for kind, _, _ in parts.values()]
-
-
-def test_best_is_the_fastest_legal_schedule_of_each_program(filled: TiraStore) -> None:
-    for stat in ("min", "median", "mean"):
-        for k in (1, 2, 100):
-            wanted = []
-            for name in PROGRAMS:
-                rows = [r for r in ROWS if r["program_name"] == name and r["is_legal"]]
-                rows.sort(key=operator.itemgetter(f"{stat}_time"))
-                wanted += [row["key"] for row in rows[:k]]
-            assert keys(filled.best(k=k, stat=stat)) == wanted  # type: ignore[arg-type]
-    assert filled.best("gemm")[0]["program_name"] == "gemm"
-    assert len(filled.best("none")) == len(filled.best(k=0)) == 0
-
-
-def test_best_finds_a_program_under_a_further_name(store: TiraStore) -> None:
-    store.record("first", SOURCE, "", True, [1.0])
-    store.record("second", SOURCE, schedule(1), True, [0.5])
-    assert store.best("second")[0]["min_time"] == 0.5
-    assert store.best("second")[0]["program_name"] == "first"
-
-
-def test_programs_are_summed_up(filled: TiraStore) -> None:
-    found = list(filled.programs())
-    assert [program["program_name"] for program in found] == list(PROGRAMS)
-    for program in found:
-        rows = [row for row in ROWS if row["program_name"] == program["program_name"]]
-        legal = [row["min_time"] for row in rows if row["is_legal"]]
-        assert program["n_records"] == len(rows)
-        assert program["n_legal"] == len(legal)
-        assert program["min_time"] == min(legal)
-        assert program["initial_time"] == rows[0]["min_time"]
-        expected = None if min(legal) == 0 else rows[0]["min_time"] / min(legal)
-        assert program["speedup"] == expected
-
-
-def test_a_program_without_records_is_a_program(store: TiraStore) -> None:
-    store.record_many("empty", SOURCE, [])
-    assert next(iter(store.programs()))["n_records"] == 0
-
-
-def test_a_search_sees_one_state(store: TiraStore) -> None:
-    """Batches are larger than what SQLite hands out at once: neither half is seen alone."""
-    for size in (3, 5000):
-        rows = [Measurement("p", SOURCE, schedule(n), True, [1.0 + size]) for n in range(size)]
-        store.record_batch(rows, overwrite=True)
-        found = store.search([("min_time", "==", 1.0 + size)])
-        assert len(found) == size
-
-
-def test_a_directory_that_may_not_be_written_is_searched(tmp_path: Path) -> None:
-    with open_store(tmp_path / "s.db") as store:
-        store.record("p", SOURCE, "", True, [1.0])
-    with TiraStore(tmp_path / "s.db", read_only=True, **MACHINE) as store:
-        assert len(store.search()) == len(store.best()) == len(store.programs()) == 1
-        assert [batch.num_rows for batch in store.scan()] == [1]
-
-
-def test_a_store_that_only_the_original_wrote_is_searched(tmp_path: Path) -> None:
-    """It has none of our tables and indexes."""
-    old_store(tmp_path / "old.db", [("", '{"is_legal": true, "execution_times": [1.5]}')])
-    with open_store(tmp_path / "old.db") as store, warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert store.search([("program_name", "==", "blur")])[0]["min_time"] == 1.5
-        assert len(store.search([("creation_date", ">", "2024-01-01")])) == 1
-        assert len(store.best("blur")) == 1

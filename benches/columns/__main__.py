@@ -9,11 +9,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
+from benches.columns.exports import DATASETS, LINES, PROGRAMS_TIMED
 from benches.columns.peers import OURS, PEERS, is_installed
-from benches.columns.store import PROGRAM, fill
+from benches.columns.store import PROGRAM, SCHEDULES, fill
 from benches.peers import tables
 from tirastore import TiraStore
 
@@ -33,7 +35,7 @@ def main(
     write: Path | None,
     one: str | None,
 ) -> None:
-    """Time searches of a large store beside what one would write without TiraStore."""
+    """Time searches and exports of a large store beside what one would write without TiraStore."""
     if one is not None and directory is not None:
         print(json.dumps(_run(one, directory)))
         return
@@ -54,7 +56,7 @@ def main(
 
 def _run(name: str, path: Path) -> dict[str, float]:
     """Run one peer in this process: seconds, and megabytes at most beside those of the imports."""
-    packages, peer = PEERS[name]
+    packages, peer = (PEERS | DATASETS | LINES)[name]
     for package in packages:
         __import__(package)
     before = _peak()
@@ -68,11 +70,7 @@ def _peak() -> float:
 
 
 def _report(path: Path, records: int, repeat: int, missing: dict[str, tuple[str, ...]]) -> str:
-    found = {
-        name: min((_apart(name, path) for _ in range(repeat)), key=lambda run: run["seconds"])
-        for name in PEERS
-        if name not in missing
-    }
+    found = {name: _best(name, path, repeat) for name in PEERS if name not in missing}
     first = found[OURS]["seconds"]
     head = (
         f"{records:,} records, the best of {repeat} runs, each in a process of its own; MB is what "
@@ -87,6 +85,7 @@ def _report(path: Path, records: int, repeat: int, missing: dict[str, tuple[str,
         )
     for name, packages in missing.items():
         lines += ["", f"Left out: {name}, which needs {', '.join(packages)}."]
+    lines += ["", *_datasets(path, records, repeat), "", *_lines(path, records, repeat)]
     lines += ["", "| a search of TiraStore | ms | records |", "| --- | --- | --- |"]
     with TiraStore(path, read_only=True, allow_cpu_mismatch=True) as store:
         size = store.search().nbytes / 2**20
@@ -103,6 +102,8 @@ def _report(path: Path, records: int, repeat: int, missing: dict[str, tuple[str,
         for name, arguments in searches.items():
             seconds, rows = _search(store, arguments, repeat)
             lines.append(f"| {name} | {seconds * 1000:,.1f} | {rows:,} |")
+        seconds, rows = _first_of_a_scan(store, searches["min_time between 1 and 1.001"], repeat)
+        lines.append(f"| the same, first batch of a scan | {seconds * 1000:,.1f} | {rows:,} |")
     return "\n".join([f"{head} The columns are {size:,.0f} MB.", "", *lines, ""])
 
 
@@ -115,6 +116,52 @@ def _search(
         found = store.best() if arguments is None else store.search(**arguments)  # type: ignore[arg-type]
         best, rows = min(best, time.perf_counter() - began), len(found)
     return best, rows
+
+
+def _first_of_a_scan(store: TiraStore, arguments: Any, repeat: int) -> tuple[float, int]:
+    best, rows = float("inf"), 0
+    for _ in range(repeat):
+        began = time.perf_counter()
+        first = next(iter(store.scan(**arguments)), None)
+        best, rows = min(best, time.perf_counter() - began), first.num_rows if first else 0
+    return best, rows
+
+
+def _datasets(path: Path, records: int, repeat: int) -> list[str]:
+    """Compare a data set with what reading and writing take."""
+    runs = {name: _best(name, path, repeat) for name in DATASETS}
+    *_, plain = runs.values()
+    lines = [
+        "| a data set in Parquet | s | times reading and writing | MB |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, run in runs.items():
+        if run["rows"] != records:
+            raise SystemExit(f"{name} read {run['rows']} of {records} records")
+        times = run["seconds"] / plain["seconds"]
+        lines.append(f"| {name} | {run['seconds']:.2f} | {times:.2f} | {run['MB']:,.0f} |")
+    return lines
+
+
+def _lines(path: Path, records: int, repeat: int) -> list[str]:
+    """Compare JSON lines with what the original would need for all programs."""
+    ours, original = (_best(name, path, repeat) for name in LINES)
+    programs = -(-records // SCHEDULES)
+    if (ours["rows"], original["rows"]) != (programs, min(PROGRAMS_TIMED, programs)):
+        raise SystemExit(f"{ours['rows']} and {original['rows']} programs were exported")
+    needed = original["seconds"] / original["rows"] * programs
+    name, other = LINES
+    extent = f", a look at all records for each program: {PROGRAMS_TIMED} of {programs:,} timed"
+    return [
+        "| JSON lines | s | times TiraStore's |",
+        "| --- | --- | --- |",
+        f"| {name} | {ours['seconds']:.2f} | 1.0 |",
+        f"| {other}{extent} | {needed:,.0f} | {needed / ours['seconds']:,.0f} |",
+    ]
+
+
+def _best(name: str, path: Path, repeat: int) -> dict[str, float]:
+    return min((_apart(name, path) for _ in range(repeat)), key=lambda run: run["seconds"])
 
 
 def _apart(name: str, path: Path) -> dict[str, float]:

@@ -7,8 +7,9 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::batch::Batch;
+use super::constant::Constant;
 use super::field::Field;
-use super::filter::{Constant, Filter, Test};
+use super::filter::{Filter, Test};
 use super::schema::schema_of;
 use super::search::Found;
 use super::value::Value;
@@ -88,8 +89,8 @@ impl Best {
             let Value::Number(time) = record.value(self.stat.field()) else {
                 return Ok(ControlFlow::Continue(()));
             };
-            if record.program.hash != program.1 {
-                program = (record.program.name.clone(), record.program.hash.clone());
+            if record.belongs.program.hash != program.1 {
+                program = (record.belongs.program.name.clone(), record.belongs.program.hash.clone());
             }
             let entry = (time, record.stored.rowid);
             match fastest.get_mut(&program) {

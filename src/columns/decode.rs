@@ -1,4 +1,4 @@
-//! Results of records, decoded into memory that is used again for the next one.
+//! Results of records, the times of many in one piece of memory.
 
 use crate::measurement::Status;
 use crate::storage::result_json;
@@ -10,22 +10,27 @@ pub(super) struct Decoded {
     /// Are there times, maybe none?
     pub(super) has_times: bool,
     pub(super) status: Status,
-    /// Its number in the table of environments.
-    pub(super) environment: Option<i64>,
 }
 
-/// Decodes `text`; its times go into `times`. Those of old rows may be NaN or infinite.
+/// Decodes `text`; its times are put behind those that are in `times`. Those of old rows may be NaN or infinite.
 ///
 /// # Errors
 ///
 /// What is wrong with the text, in a line.
 pub(super) fn decode(text: &str, times: &mut Vec<f64>) -> Result<Decoded, String> {
-    plain(text, times).map_or_else(|| general(text, times), Ok)
+    let before = times.len();
+    plain(text, times).map_or_else(
+        || {
+            times.truncate(before);
+            general(text, times)
+        },
+        Ok,
+    )
 }
 
-/// What our library writes of most, read into the memory that is there: there are millions of them.
+/// What our library writes of most, without a tree of values between text and times: there are millions of them.
 fn plain(text: &str, times: &mut Vec<f64>) -> Option<Decoded> {
-    times.clear();
+    let before = times.len();
     let rest = text.strip_prefix(r#"{"is_legal":"#)?;
     let (is_legal, rest) = match rest.strip_prefix("true") {
         Some(rest) => (true, rest),
@@ -36,15 +41,14 @@ fn plain(text: &str, times: &mut Vec<f64>) -> Option<Decoded> {
         Some(rest) => (false, rest),
         None => (true, list(rest.strip_prefix('[')?, times)?),
     };
-    let mut environment = None;
     if let Some(number) = rest.strip_prefix(r#","environment":"#) {
         let digits = number.strip_suffix('}')?;
         let is_number = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
-        environment = Some(digits.parse().ok().filter(|_| is_number)?);
+        (is_number && !digits.is_empty()).then_some(())?;
         rest = "}";
     }
-    let status = Status::derived(is_legal, !times.is_empty());
-    (rest == "}").then_some(Decoded { is_legal, has_times, status, environment })
+    let status = Status::derived(is_legal, times.len() > before);
+    (rest == "}").then_some(Decoded { is_legal, has_times, status })
 }
 
 /// Reads numbers up to the bracket that closes them; what stands behind it.
@@ -87,13 +91,11 @@ fn number_length(text: &[u8]) -> Option<usize> {
 
 fn general(text: &str, times: &mut Vec<f64>) -> Result<Decoded, String> {
     let outcome = result_json::decode(text)?;
-    times.clear();
     times.extend(outcome.execution_times.iter().flatten());
     Ok(Decoded {
         is_legal: outcome.is_legal,
         has_times: outcome.execution_times.is_some(),
         status: outcome.status(),
-        environment: result_json::environment(text),
     })
 }
 
@@ -165,7 +167,7 @@ mod tests {
         let text =
             r#"{"is_legal":true,"execution_times":null,"status":"failed","details":{"a":1},"environment":3}"#;
         let decoded = decode(text, &mut Vec::new()).expect("readable");
-        assert_eq!((decoded.status, decoded.environment), (Status::Failed, Some(3)));
+        assert_eq!(decoded.status, Status::Failed);
         assert!(!decoded.has_times);
     }
 
@@ -179,7 +181,8 @@ mod tests {
             let mut found = vec![9.0];
             let decoded = plain(&text, &mut found).expect("the short way");
             prop_assert_eq!(decoded.has_times, times.is_some());
-            prop_assert_eq!(found, times.unwrap_or_default());
+            prop_assert_eq!(found.split_off(1), times.unwrap_or_default());
+            prop_assert_eq!(found, vec![9.0]);
         }
 
         #[test]

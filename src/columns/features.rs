@@ -1,6 +1,5 @@
 //! Schedules as lists of transformations that a cost model can read.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
@@ -26,7 +25,7 @@ impl Default for Features {
 
 impl Features {
     /// `None` for schedules of other notations.
-    pub(super) fn push(&mut self, transformations: Option<&[Rc<Transformation>]>) {
+    pub(super) fn push(&mut self, transformations: Option<&[Arc<Transformation>]>) {
         for transformation in transformations.unwrap_or_default() {
             push_one(self.0.values(), transformation);
         }

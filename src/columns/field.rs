@@ -54,6 +54,32 @@ pub enum Kind {
     Features,
 }
 
+impl Kind {
+    /// What a field of this kind holds, for people.
+    pub(super) fn held(self) -> &'static str {
+        match self {
+            Self::Text | Self::Name => "text",
+            Self::Truth => "True or False",
+            Self::Count | Self::Number => "numbers",
+            Self::Instant => "dates",
+            Self::Times => "lists of execution times",
+            Self::Kinds => "lists of names of transformations",
+            Self::Features => "lists of features",
+        }
+    }
+
+    /// What one value of it is in Python, for people.
+    pub(super) fn one(self) -> &'static str {
+        match self {
+            Self::Text | Self::Name | Self::Kinds => "str",
+            Self::Truth => "bool",
+            Self::Count | Self::Number => "int or float (not NaN)",
+            Self::Instant => "datetime or str of ISO 8601",
+            Self::Times | Self::Features => "nothing",
+        }
+    }
+}
+
 /// Every field in the order of columns, its name, and what it holds.
 const FIELDS: [(Field, &str, Kind); 23] = [
     (Field::Key, "key", Kind::Text),

@@ -5,94 +5,15 @@
 
 use std::cmp::Ordering;
 use std::mem;
-use std::rc::Rc;
+use std::sync::Arc;
 
+use super::constant::{Constant, compare};
 use super::field::{Field, Kind};
 use super::glob;
+use super::operator::Operator;
 use super::value::Value;
-use crate::clock;
 use crate::error::{Error, Result};
 use crate::identity::schedule::Transformation;
-
-/// What a caller compares a field with.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Constant {
-    /// Nothing.
-    Null,
-    /// True or false.
-    Truth(bool),
-    /// A number, whole or not.
-    Number(f64),
-    /// A text, or a date of ISO 8601.
-    Text(String),
-    /// Microseconds since 1970, UTC.
-    Instant(i64),
-    /// Several of them.
-    List(Vec<Constant>),
-}
-
-/// How a field is tested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // OPERATORS spells them
-pub enum Operator {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    In,
-    NotIn,
-    Match,
-    IsNull,
-    NotNull,
-}
-
-const OPERATORS: [(Operator, &str); 11] = [
-    (Operator::Equal, "=="),
-    (Operator::NotEqual, "!="),
-    (Operator::Less, "<"),
-    (Operator::LessOrEqual, "<="),
-    (Operator::Greater, ">"),
-    (Operator::GreaterOrEqual, ">="),
-    (Operator::In, "in"),
-    (Operator::NotIn, "not in"),
-    (Operator::Match, "match"),
-    (Operator::IsNull, "is null"),
-    (Operator::NotNull, "not null"),
-];
-
-impl Operator {
-    /// The operator that is spelled so.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidArgument`] that lists the operators.
-    pub fn from_name(name: &str) -> Result<Self> {
-        OPERATORS.iter().find(|(_, known)| *known == name).map(|(operator, _)| *operator).ok_or_else(|| {
-            let known: Vec<_> = OPERATORS.iter().map(|(_, name)| *name).collect();
-            Error::InvalidArgument(format!("there is no operator {name:?}; there are {}", known.join(", ")))
-        })
-    }
-
-    fn name(self) -> &'static str {
-        OPERATORS[self as usize].1
-    }
-
-    /// May a field of this kind be tested so?
-    fn fits(self, kind: Kind) -> bool {
-        match self {
-            Self::IsNull | Self::NotNull => true,
-            Self::Equal | Self::NotEqual | Self::In | Self::NotIn => {
-                !matches!(kind, Kind::Times | Kind::Features)
-            }
-            Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual => {
-                matches!(kind, Kind::Text | Kind::Name | Kind::Count | Kind::Number | Kind::Instant)
-            }
-            Self::Match => matches!(kind, Kind::Text | Kind::Name | Kind::Kinds),
-        }
-    }
-}
 
 /// One test of one field. A field without a value passes `is null` alone.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,25 +33,20 @@ impl Test {
     pub fn new(field: &str, operator: &str, constant: &Constant) -> Result<Self> {
         let (field, operator) = (Field::from_name(field)?, Operator::from_name(operator)?);
         if !operator.fits(field.kind()) {
-            let fitting: Vec<_> = OPERATORS
-                .iter()
-                .filter(|(other, _)| other.fits(field.kind()))
-                .map(|(_, name)| *name)
-                .collect();
             return Err(Error::InvalidArgument(format!(
                 "the field {:?} holds {} and cannot be tested with {:?}; it can with {}",
                 field.name(),
-                held(field.kind()),
+                field.kind().held(),
                 operator.name(),
-                fitting.join(", ")
+                Operator::fitting(field.kind()).join(", ")
             )));
         }
         let wrong = |expected: &str| {
-            let (field, kind) = (field.name(), held(field.kind()));
+            let (field, kind) = (field.name(), field.kind().held());
             Error::InvalidArgument(format!(
                 "({field:?}, {:?}, ...): expected {expected}, as {field} holds {kind}, got {}",
                 operator.name(),
-                shown(constant)
+                constant.text()
             ))
         };
         let many = matches!(operator, Operator::In | Operator::NotIn);
@@ -143,19 +59,19 @@ impl Test {
             (_, Constant::List(list))
                 if many || (field.kind() == Kind::Kinds && operator != Operator::Match) =>
             {
-                let typed = list.iter().map(|item| typed(field.kind(), item)).collect::<Option<Vec<_>>>();
-                let mut typed = typed.ok_or_else(|| wrong(&format!("a list of {}", one(field.kind()))))?;
+                let typed = list.iter().map(|item| item.typed(field.kind())).collect::<Option<Vec<_>>>();
+                let mut typed = typed.ok_or_else(|| wrong(&format!("a list of {}", field.kind().one())))?;
                 if many {
-                    typed.sort_by(order);
+                    typed.sort_by(Constant::order);
                 }
                 typed
             }
-            _ if many => return Err(wrong(&format!("a list of {}", one(field.kind())))),
+            _ if many => return Err(wrong(&format!("a list of {}", field.kind().one()))),
             _ if field.kind() == Kind::Kinds && operator != Operator::Match => {
                 return Err(wrong("a list of names of transformations"));
             }
             (_, single) => {
-                vec![typed(field.kind(), single).ok_or_else(|| wrong(one(field.kind())))?]
+                vec![single.typed(field.kind()).ok_or_else(|| wrong(field.kind().one()))?]
             }
         };
         Ok(Self { field, operator, constants })
@@ -175,7 +91,7 @@ impl Test {
 
     /// For people.
     pub(super) fn text(&self) -> String {
-        let constants: Vec<_> = self.constants.iter().map(shown).collect();
+        let constants: Vec<_> = self.constants.iter().map(Constant::text).collect();
         let text = format!("{} {} {}", self.field.name(), self.operator.name(), constants.join(", "));
         text.trim_end().to_owned()
     }
@@ -205,7 +121,7 @@ impl Test {
     }
 
     /// Of a list, `in` asks whether one of its items is among the constants, `==` whether it is the same list.
-    fn passes_kinds(&self, kinds: &[Rc<Transformation>], operator: Operator) -> bool {
+    fn passes_kinds(&self, kinds: &[Arc<Transformation>], operator: Operator) -> bool {
         let among = || kinds.iter().any(|kind| self.is_listed(Value::Text(kind.name())));
         let same = || {
             kinds.len() == self.constants.len()
@@ -231,81 +147,6 @@ impl Test {
         let against =
             |constant: &Constant| compare(value, constant).map_or(Ordering::Less, Ordering::reverse);
         self.constants.binary_search_by(against).is_ok()
-    }
-}
-
-/// The constant as a value of a field of this kind.
-fn typed(kind: Kind, constant: &Constant) -> Option<Constant> {
-    match (kind, constant) {
-        (Kind::Text | Kind::Name | Kind::Kinds, Constant::Text(_))
-        | (Kind::Truth, Constant::Truth(_))
-        | (Kind::Instant, Constant::Instant(_)) => Some(constant.clone()),
-        (Kind::Instant, Constant::Text(date)) => clock::unix_microseconds(date).map(Constant::Instant),
-        // With NaN nothing can be compared; -0.0 is 0.0.
-        (Kind::Count | Kind::Number, Constant::Number(number)) if !number.is_nan() => {
-            Some(Constant::Number(number + 0.0))
-        }
-        _ => None,
-    }
-}
-
-/// The order of two constants of one type.
-fn order(one: &Constant, other: &Constant) -> Ordering {
-    let value = match one {
-        Constant::Text(text) => Value::Text(text),
-        Constant::Truth(truth) => Value::Truth(*truth),
-        Constant::Number(number) => Value::Number(*number),
-        Constant::Instant(instant) => Value::Instant(*instant),
-        Constant::Null | Constant::List(_) => Value::Null,
-    };
-    compare(value, other).unwrap_or(Ordering::Equal)
-}
-
-fn compare(value: Value<'_>, constant: &Constant) -> Option<Ordering> {
-    match (value, constant) {
-        (Value::Text(text), Constant::Text(other)) => Some(text.cmp(other)),
-        (Value::Truth(truth), Constant::Truth(other)) => Some(truth.cmp(other)),
-        #[allow(clippy::cast_precision_loss)] // nobody counts to 2^53
-        (Value::Count(count), Constant::Number(other)) => (count as f64).partial_cmp(other),
-        (Value::Number(number), Constant::Number(other)) => number.partial_cmp(other),
-        (Value::Instant(instant), Constant::Instant(other)) => Some(instant.cmp(other)),
-        _ => None,
-    }
-}
-
-fn held(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text | Kind::Name => "text",
-        Kind::Truth => "True or False",
-        Kind::Count | Kind::Number => "numbers",
-        Kind::Instant => "dates",
-        Kind::Times => "lists of execution times",
-        Kind::Kinds => "lists of names of transformations",
-        Kind::Features => "lists of features",
-    }
-}
-
-fn one(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text | Kind::Name | Kind::Kinds => "str",
-        Kind::Truth => "bool",
-        Kind::Count | Kind::Number => "int or float (not NaN)",
-        Kind::Instant => "datetime or str of ISO 8601",
-        Kind::Times | Kind::Features => "nothing",
-    }
-}
-
-fn shown(constant: &Constant) -> String {
-    match constant {
-        Constant::Null => "None".to_owned(),
-        Constant::Truth(truth) => if *truth { "True" } else { "False" }.to_owned(),
-        Constant::Number(number) => number.to_string(),
-        Constant::Text(text) => format!("{text:?}"),
-        Constant::Instant(instant) => clock::iso_of(*instant).unwrap_or_else(|| instant.to_string()),
-        Constant::List(list) => {
-            let some: Vec<_> = list.iter().take(5).map(shown).collect();
-            format!("[{}{}]", some.join(", "), if list.len() > 5 { ", ..." } else { "" })
-        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! Records as columns: which fields a record has, which records are wanted, and their Arrow arrays.
 //!
-//! Rows are read by `storage`, `walk` decodes them, `filter` says which are wanted, and `batch` makes Arrow arrays
-//! of those. A damaged row is named and left out, never fatal, and nothing of it is made up.
+//! Rows are read by `storage`, `block` decodes them, in the threads of `crew`, `filter` says which are wanted, and `batch`
+//! makes Arrow arrays of those. A damaged row is named and left out, never fatal, and nothing of it is made up.
 
 mod batch;
 mod best;
+mod block;
+mod constant;
+mod crew;
 mod decode;
 mod derive;
 mod dictionary;
@@ -13,6 +16,7 @@ mod field;
 mod filter;
 mod glob;
 mod narrow;
+mod operator;
 mod programs;
 mod record;
 mod schema;
@@ -23,8 +27,10 @@ mod value;
 mod walk;
 
 pub use best::{Best, Stat};
+pub use constant::Constant;
 pub use field::Field;
-pub use filter::{Constant, Filter, Operator, Test};
+pub use filter::{Filter, Test};
+pub use operator::Operator;
 pub use programs::programs;
 pub use search::{Found, Query, Scanned, explain, scan, search};
 pub use walk::Damaged;

@@ -1,7 +1,9 @@
 //! The part of a filter that an index serves.
 
+use super::constant::Constant;
 use super::field::Field;
-use super::filter::{Constant, Filter, Operator, Test};
+use super::filter::{Filter, Test};
+use super::operator::Operator;
 use crate::clock;
 use crate::storage::columns::Narrow;
 

@@ -37,14 +37,14 @@ pub fn programs(connection: &Connection, path: &Path, between: &dyn Fn() -> Resu
     let filter = Filter::default();
     let walk = Walk { connection, path, filter: &filter, fields: &[Field::Speedup], between };
     let walked = walk.over_wanted(|record| {
-        let hash = &record.program.hash;
+        let hash = &record.belongs.program.hash;
         if !sums.contains_key(hash) {
-            sums.insert(hash.clone(), Sums { initial: record.program.initial, ..Sums::default() });
+            sums.insert(hash.clone(), Sums { initial: record.belongs.program.initial, ..Sums::default() });
         }
         if let Some(sums) = sums.get_mut(hash) {
             sums.records += 1;
-            sums.legal += i64::from(record.decoded.is_legal);
-            let time = derive::min(record.times).filter(|_| record.decoded.is_legal);
+            sums.legal += i64::from(record.content.decoded.is_legal);
+            let time = record.min().filter(|_| record.content.decoded.is_legal);
             sums.best = sums.best.into_iter().chain(time).reduce(f64::min);
         }
         Ok(ControlFlow::Continue(()))
@@ -68,12 +68,7 @@ pub fn programs(connection: &Connection, path: &Path, between: &dyn Fn() -> Resu
         ("n_legal", DataType::Int64, false, count(|sums| sums.legal)),
         ("initial_time", DataType::Float64, true, number(|sums| sums.initial)),
         ("min_time", DataType::Float64, true, number(|sums| sums.best)),
-        (
-            "speedup",
-            DataType::Float64,
-            true,
-            number(|sums| derive::speedup(sums.initial, sums.best.as_slice())),
-        ),
+        ("speedup", DataType::Float64, true, number(|sums| derive::speedup(sums.initial, sums.best))),
     ];
     let fields =
         columns.iter().map(|(name, kind, nullable, _)| ArrowField::new(*name, kind.clone(), *nullable));

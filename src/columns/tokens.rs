@@ -1,7 +1,7 @@
 //! Transformations of schedules, each spelling parsed once: millions of schedules are made of a few thousand.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::identity::schedule::{self, Transformation};
 
@@ -10,11 +10,11 @@ const KEPT: usize = 8192;
 
 /// The spellings seen so far; `None` of those that are none in `TiraLib`'s notation.
 #[derive(Default)]
-pub(super) struct Tokens(HashMap<String, Option<Rc<Transformation>>>);
+pub(super) struct Tokens(HashMap<String, Option<Arc<Transformation>>>);
 
 impl Tokens {
     /// The transformations of a schedule, in order; `None` where [`schedule::parse`] refuses it.
-    pub(super) fn of(&mut self, schedule: &str) -> Option<Vec<Rc<Transformation>>> {
+    pub(super) fn of(&mut self, schedule: &str) -> Option<Vec<Arc<Transformation>>> {
         if schedule.is_empty() {
             return Some(Vec::new());
         }
@@ -22,13 +22,13 @@ impl Tokens {
         schedule.split('|').map(|token| self.one(token)).collect()
     }
 
-    fn one(&mut self, token: &str) -> Option<Rc<Transformation>> {
+    fn one(&mut self, token: &str) -> Option<Arc<Transformation>> {
         if let Some(known) = self.0.get(token) {
             return known.clone();
         }
         // Nothing is a schedule, but no transformation.
         let parsed = schedule::parse(token).ok().and_then(|parsed| parsed.transformations.into_iter().next());
-        let transformation = parsed.map(Rc::new);
+        let transformation = parsed.map(Arc::new);
         if self.0.len() >= KEPT {
             self.0.clear();
         }

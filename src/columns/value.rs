@@ -1,6 +1,6 @@
 //! The value of a field in one record.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::identity::schedule::Transformation;
 
@@ -17,8 +17,8 @@ pub(super) enum Value<'a> {
     Instant(i64),
     Times(&'a [f64]),
     /// Of these, the names.
-    Kinds(&'a [Rc<Transformation>]),
-    Features(&'a [Rc<Transformation>]),
+    Kinds(&'a [Arc<Transformation>]),
+    Features(&'a [Arc<Transformation>]),
 }
 
 impl Value<'_> {

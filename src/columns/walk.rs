@@ -1,27 +1,32 @@
 //! Going through records: each is decoded and handed to a visitor, if the filter lets it pass.
 
-use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::mem;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
 
 use rusqlite::Connection;
 
+use super::block::{Block, Decoder};
+use super::crew::Crew;
 use super::decode::decode;
 use super::derive;
 use super::field::Field;
 use super::filter::Filter;
-use super::record::{Program, Record};
-use super::tokens::Tokens;
-use crate::clock;
+use super::record::{Belongs, Program, Record};
 use crate::error::Result;
 use crate::identity::key;
-use crate::mutation;
-use crate::storage::columns::{self, Rows, Stored};
+use crate::storage::columns::{self, NoText, Rows, Stored};
+use crate::storage::result_json;
 
 /// After so many rows the caller may stop, or show waiters that it is alive.
 const ROWS_BETWEEN: u64 = 4096;
+
+/// Rows of the first block, which is small so that the first few records come at once, and of the largest.
+const FIRST_ROWS: usize = 64;
+const MOST_ROWS: usize = 4096;
 
 /// So many programs are remembered: sources of all of a large store would not fit into memory.
 const PROGRAMS_KEPT: usize = 100_000;
@@ -73,90 +78,40 @@ impl Walk<'_> {
         rows: Rows<'_>,
         mut visit: impl FnMut(&Record<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<Walked> {
-        let mut walked = Walked::default();
-        let mut known = Known::of(self);
-        let mut times = Vec::new();
-        columns::each(self.connection, self.path, rows, |row| {
-            walked.rows += 1;
-            if walked.rows.is_multiple_of(ROWS_BETWEEN) {
-                (self.between)()?;
-            }
-            walked.last = Some(row.as_ref().map_or_else(|no_text| no_text.rowid, |stored| stored.rowid));
-            let (key, outcome) = match &row {
-                Ok(stored) => (stored.key, self.row(stored, &mut known, &mut times, &mut visit)?),
-                Err(no_text) => {
-                    (no_text.key.as_str(), Err(format!("its column {} holds no text", no_text.column)))
-                }
+        thread::scope(|scope| {
+            let mut crew = Crew::new(scope, self.filter, self.fields);
+            let own = Decoder::new(self.filter, self.fields);
+            let mut walked = Walked::default();
+            let mut show = |block: &Block, walked: &mut Walked| {
+                block.each(&own, &mut visit, |key, cause| {
+                    walked.damaged.push(Damaged { key: key.to_owned(), cause: cause.to_owned() });
+                })
             };
-            Ok(outcome.unwrap_or_else(|cause| {
-                walked.damaged.push(Damaged { key: key.to_owned(), cause });
-                ControlFlow::Continue(())
-            }))
-        })?;
-        Ok(walked)
+            let mut known = Known::of(self);
+            let (mut block, mut size, mut end) = (Block::default(), FIRST_ROWS, ControlFlow::Continue(()));
+            columns::each(self.connection, self.path, rows, |row| {
+                walked.rows += 1;
+                if walked.rows.is_multiple_of(ROWS_BETWEEN) {
+                    (self.between)()?;
+                }
+                walked.last = Some(known.add(&row, &mut block)?);
+                if block.is_full(size) {
+                    let next = block.another();
+                    if let Some(done) = crew.exchange(mem::replace(&mut block, next), &own) {
+                        end = show(&done, &mut walked)?;
+                    }
+                    size = MOST_ROWS.min(2 * size);
+                }
+                Ok(end)
+            })?;
+            let mut last = crew.exchange(block, &own).or_else(|| crew.take());
+            while let Some(done) = last.filter(|_| end.is_continue()) {
+                end = show(&done, &mut walked)?;
+                last = crew.take();
+            }
+            Ok(walked)
+        })
     }
-
-    /// The inner error says why the row is damaged.
-    fn row(
-        &self,
-        stored: &Stored<'_>,
-        known: &mut Known<'_>,
-        times: &mut Vec<f64>,
-        visit: &mut impl FnMut(&Record<'_>) -> Result<ControlFlow<()>>,
-    ) -> Result<std::result::Result<ControlFlow<()>, String>> {
-        let decoded = match decode(stored.result_json, times) {
-            Ok(decoded) => decoded,
-            Err(cause) => return Ok(Err(cause)),
-        };
-        if let Some(index) = times.iter().position(|time| !time.is_finite()) {
-            return Ok(Err(format!("execution_times[{index}] is {}", times[index])));
-        }
-        let date = |name: &str, text: &str| {
-            clock::unix_microseconds(text)
-                .ok_or_else(|| format!("its {name} is {text:?}, no date in ISO 8601"))
-        };
-        let created = match date("creation_date", stored.creation_date) {
-            Ok(created) => created,
-            Err(cause) => return Ok(Err(cause)),
-        };
-        let is_as_created = stored.update_date == stored.creation_date;
-        let updated = if is_as_created { Ok(created) } else { date("update_date", stored.update_date) };
-        let updated = match updated {
-            Ok(updated) => updated,
-            Err(cause) => return Ok(Err(cause)),
-        };
-        let program = match known.program(stored.program_hash)? {
-            Ok(program) => program,
-            Err(cause) => return Ok(Err(cause)),
-        };
-        let environment = decoded.environment.map(|id| known.environment(id)).transpose()?.flatten();
-        let record = Record {
-            stored,
-            program: &program,
-            decoded: &decoded,
-            times,
-            environment: environment.as_deref(),
-            created,
-            updated,
-            transformations: OnceCell::new(),
-            tokens: &known.tokens,
-            scratch: &known.scratch,
-        };
-        if !self.filter.lets_pass(|field| record.value(field)) {
-            return Ok(Ok(ControlFlow::Continue(())));
-        }
-        // A changed schedule would pass its times off as another one's. Only of rows that are shown: it is a hash each.
-        if !names(stored) && !mutation::off("search-checks-keys") {
-            return Ok(Err("its program and schedule have another key: one of them was changed".to_owned()));
-        }
-        visit(&record).map(Ok)
-    }
-}
-
-/// Is the row's key that of its program and schedule?
-fn names(stored: &Stored<'_>) -> bool {
-    key::key_of_normal(stored.program_hash, stored.schedule).as_str() == stored.key
-        || key::make_key(stored.program_hash, stored.schedule).as_str() == stored.key
 }
 
 /// What was read of other tables: it is the same for many records.
@@ -165,12 +120,10 @@ struct Known<'a> {
     with_source: bool,
     with_initial: bool,
     with_environment: bool,
-    programs: HashMap<String, std::result::Result<Rc<Program>, String>>,
+    programs: HashMap<String, std::result::Result<Arc<Program>, String>>,
     /// Rows that follow each other are mostly of one program.
-    last: Option<Rc<Program>>,
-    environments: HashMap<i64, Option<Rc<str>>>,
-    tokens: RefCell<Tokens>,
-    scratch: RefCell<Vec<f64>>,
+    last: Option<Arc<Program>>,
+    environments: HashMap<i64, Option<Arc<str>>>,
 }
 
 impl<'a> Known<'a> {
@@ -184,16 +137,31 @@ impl<'a> Known<'a> {
             programs: HashMap::new(),
             last: None,
             environments: HashMap::new(),
-            tokens: RefCell::default(),
-            scratch: RefCell::default(),
         }
     }
 
-    fn program(&mut self, hash: &str) -> Result<std::result::Result<Rc<Program>, String>> {
+    /// Adds a row to a block, with what belongs to it; the row's number.
+    fn add(&mut self, row: &std::result::Result<Stored<'_>, NoText>, block: &mut Block) -> Result<i64> {
+        match row {
+            Ok(stored) => {
+                let environment = self.environment(stored.result_json)?;
+                let program = self.program(stored.program_hash)?;
+                block.push(stored, program.map(|program| Belongs { program, environment }));
+                Ok(stored.rowid)
+            }
+            Err(no_text) => {
+                let cause = format!("its column {} holds no text", no_text.column);
+                block.push_damaged(no_text.rowid, &no_text.key, cause);
+                Ok(no_text.rowid)
+            }
+        }
+    }
+
+    fn program(&mut self, hash: &str) -> Result<std::result::Result<Arc<Program>, String>> {
         if let Some(last) = &self.last
             && last.hash == hash
         {
-            return Ok(Ok(Rc::clone(last)));
+            return Ok(Ok(Arc::clone(last)));
         }
         let found = if let Some(found) = self.programs.get(hash) {
             found.clone()
@@ -201,7 +169,7 @@ impl<'a> Known<'a> {
             if self.programs.len() >= if self.with_source { SOURCES_KEPT } else { PROGRAMS_KEPT } {
                 self.programs.clear();
             }
-            let found = self.read_program(hash)?.map(Rc::new);
+            let found = self.read_program(hash)?.map(Arc::new);
             self.programs.insert(hash.to_owned(), found.clone());
             found
         };
@@ -234,14 +202,13 @@ impl<'a> Known<'a> {
         Ok(derive::min(&times).filter(|_| is_whole))
     }
 
-    fn environment(&mut self, id: i64) -> Result<Option<Rc<str>>> {
-        if !self.with_environment {
-            return Ok(None);
-        }
+    fn environment(&mut self, result_json: &str) -> Result<Option<Arc<str>>> {
+        let named = self.with_environment.then(|| result_json::environment(result_json)).flatten();
+        let Some(id) = named else { return Ok(None) };
         if let Some(found) = self.environments.get(&id) {
             return Ok(found.clone());
         }
-        let found = columns::environment(self.walk.connection, self.walk.path, id)?.map(Rc::from);
+        let found = columns::environment(self.walk.connection, self.walk.path, id)?.map(Arc::from);
         self.environments.insert(id, found.clone());
         Ok(found)
     }

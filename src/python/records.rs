@@ -1,16 +1,17 @@
 //! `tirastore._core.Records`: batches of Arrow arrays, handed out through Arrow's C interface.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
-use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, RecordBatch, RecordBatchIterator};
-use arrow_schema::DataType;
-use arrow_schema::ffi::FFI_ArrowSchema;
+use arrow_array::{Array, ArrayRef, RecordBatch, StructArray};
+use arrow_schema::{DataType, Field as ArrowField};
 use numpy::{PyArray2, PyArrayMethods};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyList};
+use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
 
 use super::rows::Damaged;
 use crate::columns::{Field, Found};
@@ -29,22 +30,21 @@ impl From<Found> for Records {
 #[pymethods]
 impl Records {
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        let schema = FFI_ArrowSchema::try_from(self.found.schema.as_ref())
-            .map_err(|error| PyValueError::new_err(error.to_string()))?;
-        PyCapsule::new_with_value(py, schema, c"arrow_schema")
+        Ok(to_schema_pycapsule(py, self.found.schema.as_ref())?)
     }
 
-    /// The types are what they are: a consumer that asks for others converts them.
+    /// A consumer may ask for other types; it gets these where its own cannot be made of them.
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(
         &self,
         py: Python<'py>,
-        requested_schema: Option<&Bound<'py, PyAny>>,
+        requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        let _ = requested_schema;
-        let batches = self.found.batches.clone().into_iter().map(Ok);
-        let reader = RecordBatchIterator::new(batches, self.found.schema.clone());
-        PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(Box::new(reader)), c"arrow_array_stream")
+        let row = ArrowField::new_struct("", self.found.schema.fields().clone(), false);
+        let batches = self.found.batches.clone().into_iter();
+        let rows = batches.map(|batch| Ok(Arc::new(StructArray::from(batch)) as ArrayRef));
+        let reader = ArrayIterator::new(rows, Arc::new(row));
+        Ok(to_stream_pycapsule(py, Box::new(reader), requested_schema)?)
     }
 
     fn __len__(&self) -> usize {

@@ -41,6 +41,9 @@ pub(crate) enum Rows<'a> {
     Listed(&'a [i64]),
 }
 
+/// A statement gets so many numbers of rows, so that their text stays small.
+const LISTED_AT_ONCE: usize = 4096;
+
 /// Calls `visit` for every row until it breaks.
 pub(crate) fn each(
     connection: &Connection,
@@ -64,14 +67,19 @@ pub(crate) fn each(
             }
         }
         Rows::Listed(rowids) => {
-            let sql = format!("SELECT rowid, {columns} FROM records WHERE rowid = ?1");
+            // One statement for many, whose cursor goes on from row to row: most are neighbours.
+            let columns = COLUMN_NAMES.map(|name| format!("records.{name}")).join(", ");
+            let sql = format!(
+                "SELECT records.rowid, {columns} FROM json_each(?1) AS listed CROSS JOIN records \
+                 ON records.rowid = listed.value"
+            );
             let mut select = connection.prepare(&sql).map_err(failed)?;
-            for rowid in rowids {
-                let mut found = select.query([rowid]).map_err(failed)?;
-                if let Some(row) = found.next().map_err(failed)?
-                    && visit(stored(row).map_err(failed)?)?.is_break()
-                {
-                    return Ok(());
+            for some in rowids.chunks(LISTED_AT_ONCE) {
+                let mut found = select.query([serde_json::json!(some).to_string()]).map_err(failed)?;
+                while let Some(row) = found.next().map_err(failed)? {
+                    if visit(stored(row).map_err(failed)?)?.is_break() {
+                        return Ok(());
+                    }
                 }
             }
         }

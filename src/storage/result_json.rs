@@ -10,6 +10,7 @@
 
 mod spelling;
 
+use memchr::memmem;
 use serde_json::{Value, json};
 
 use self::spelling::{Spelling, mark};
@@ -44,6 +45,8 @@ pub(crate) fn with_environment(text: &str, environment: i64) -> String {
 pub(crate) fn environment(text: &str) -> Option<i64> {
     match split_environment(text.strip_suffix('}')?) {
         (_, Some(environment)) => Some(environment),
+        // Most texts that name none need no parser to tell.
+        (_, None) if memmem::find(text.as_bytes(), b"\"environment\"").is_none() => None,
         (_, None) => serde_json::from_str::<Value>(text).ok()?.get("environment")?.as_i64(),
     }
 }

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::path::Path;
 
+use arrow_array::cast::AsArray;
 use rusqlite::Connection;
 use tirastore::columns::{Constant, Field, Filter, Found, Query, Test};
 use tirastore::identity::{key, program};
@@ -55,6 +56,38 @@ fn a_search_does_not_answer_for_another_schedule() {
     assert_eq!(found.damaged[0].key, key_of(7));
     let without = mutation::without("search-checks-keys", search);
     assert_eq!((without.rows(), without.damaged.len()), (8, 0), "answered without the mechanism");
+}
+
+#[test]
+fn many_records_are_told_in_the_order_in_which_they_were_recorded() {
+    const COUNT: u32 = 20_000;
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let store = store_in(directory.path(), COUNT);
+    Connection::open(store.db_path())
+        .expect("opened")
+        .execute_batch("UPDATE records SET result_json = 'lost' WHERE rowid % 1000 = 7")
+        .expect("changed");
+    let damaged = |number: &u32| (number + 1) % 1000 == 7;
+    let keys = |numbers: &mut dyn Iterator<Item = u32>| -> Vec<String> { numbers.map(key_of).collect() };
+    let all = |query: Query| {
+        let found = store.search(&query, &Uninterrupted).expect("searched");
+        let texts = found.batches.iter().flat_map(|batch| {
+            let column = batch.column(0).as_string::<i32>();
+            column.iter().flatten().map(str::to_owned).collect::<Vec<_>>()
+        });
+        (texts.collect::<Vec<_>>(), found.damaged)
+    };
+    let query = |filter| Query::new(filter, vec![Field::Key]);
+    let (found, left_out) = all(query(Filter::default()));
+    assert_eq!(found, keys(&mut (0..COUNT).filter(|number| !damaged(number))));
+    let left_out: Vec<_> = left_out.into_iter().map(|row| row.key).collect();
+    assert_eq!(left_out, keys(&mut (0..COUNT).filter(damaged)));
+    let late = Test::new("min_time", ">", &Constant::Number(15_000.0)).expect("a test");
+    let (found, _) = all(query(Filter::any_of(vec![vec![late]])));
+    assert_eq!(found, keys(&mut (15_000..COUNT).filter(|number| !damaged(number))));
+    let (found, left_out) = all(query(Filter::default()).page(0, Some(12_345)));
+    assert_eq!(found, keys(&mut (0..COUNT).filter(|number| !damaged(number)).take(12_345)));
+    assert_eq!(left_out.len(), 13, "none behind the last record that was asked for");
 }
 
 #[test]

@@ -35,6 +35,8 @@ class _OneLineErrors(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # click ends quietly: `tirastore search ... | head` has what it wanted
         except (TiraStoreError, OSError, ValueError, ImportError) as error:
             message = " ".join(str(error).split()) or type(error).__name__
             raise click.ClickException(printable(message)) from error
