@@ -108,8 +108,7 @@ mod tests {
     /// The number of a block whose rows name it.
     fn number(block: &Block, own: &Decoder<'_>) -> usize {
         let mut keys = Vec::new();
-        let nothing = |_: &_| Ok(ControlFlow::Continue(()));
-        let all = block.each(own, nothing, |key, _| keys.push(key.to_owned()));
+        let all = block.each(own, |_| Ok(ControlFlow::Continue(())), |key, _| keys.push(key.to_owned()));
         assert_eq!(all.expect("looked at"), ControlFlow::Continue(()));
         assert!(keys.iter().all(|key| *key == keys[0]));
         keys[0].parse().expect("a number")
