@@ -299,9 +299,15 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
-    /// Removes the copies of earlier holders, so that none of them can become the database any more.
+    /// Removes the copies of earlier holders, so that none of them can become the database any more, and what they have
+    /// announced.
     fn revoke(&self) -> Result<()> {
-        if self.taken_over { fence::revoke(&self.place.db_path) } else { Ok(()) }
+        if !self.taken_over {
+            return Ok(());
+        }
+        fence::revoke(&self.place.db_path)?;
+        let generation = lock(&self.held).count().generation;
+        self.place.directory().withdraw_older_ends(generation)
     }
 
     /// Shuts out whoever held the token before and may still live. Answers the new files; `None` if the old ones stay.

@@ -245,6 +245,13 @@ impl Directory {
         self.discard(&ending(generation));
     }
 
+    /// Removes what tenures before `generation` have announced, which did not live to do it.
+    pub(crate) fn withdraw_older_ends(&self, generation: u64) -> Result<()> {
+        let endings = self.scan()?.map_or_else(Vec::new, |scan| scan.endings);
+        endings.into_iter().filter(|older| *older < generation).for_each(|older| self.withdraw_end(older));
+        Ok(())
+    }
+
     /// Takes the directory away from its path, with all that is in it.
     pub(crate) fn remove(&self) -> Result<()> {
         let failed = |source| refused(&self.path, "removing it", source);
