@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{column, schema};
 use crate::error::{Error, Result};
@@ -198,7 +198,7 @@ pub(crate) fn observe(
 pub(super) fn forget_failure(connection: &Connection, path: &Path, key: &str) -> Result<()> {
     let ended = match connection.prepare_cached("DELETE FROM claims WHERE key = ?1 AND failure IS NOT NULL") {
         // A table of this name that is another program's has no failures: records are written all the same.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => Ok(0),
+        Err(rusqlite::Error::SqlInputError { .. }) => Ok(0),
         prepared => prepared.and_then(|mut delete| delete.execute([key])),
     };
     ended
