@@ -166,7 +166,10 @@ impl Elsewhere for Request<'_> {
             }
             Inside::Process => {
                 if !self.may_be_known.replace(true) {
-                    if let Some(bell) = Queue::bell(&self.batch().id) {
+                    // Where nodes have caches, nothing is gained by coming sooner than they forget.
+                    if self.place.coherent
+                        && let Some(bell) = Queue::bell(&self.batch().id)
+                    {
                         let _ = self.bell.set(bell);
                     }
                     self.posted.set(self.queue.post(self.batch()));

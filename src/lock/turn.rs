@@ -282,7 +282,8 @@ impl<'a> Turn<'a> {
         // A file server that lost its latest renames may show a free token beside a hot journal.
         let cold = journal.as_ref().map_or(Ok(true), is_cold);
         self.unfinished |= !cold.map_err(Error::io(path, "reading the journal of"))?;
-        let recovers = !flags.none() || self.unfinished;
+        // Where nodes have caches nobody reads without the lock, and W is shown before anything is read.
+        let recovers = !flags.none() || self.unfinished || (writes && !self.place.coherent);
         if recovers {
             self.renew_writing(true)?;
         }
