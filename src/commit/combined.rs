@@ -166,10 +166,7 @@ impl Elsewhere for Request<'_> {
             }
             Inside::Process => {
                 if !self.may_be_known.replace(true) {
-                    // Where nodes have caches, nothing is gained by coming sooner than they forget.
-                    if self.place.coherent
-                        && let Some(bell) = Queue::bell(&self.batch().id)
-                    {
+                    if let Some(bell) = Queue::bell(&self.batch().id) {
                         let _ = self.bell.set(bell);
                     }
                     self.posted.set(self.queue.post(self.batch()));
@@ -368,11 +365,13 @@ fn put(batch: &Batch, tenure: &Tenure<'_>, path: &Path, asked: bool) -> Result<i
 
 /// The same for a batch of somebody else, whose failure is not this tenure's.
 fn put_beside(connection: &Connection, batch: &Batch, tenure: &Tenure<'_>, path: &Path) -> Result<Beside> {
-    if applied::known(connection, path, &batch.id)? == Known::Past {
+    match applied::known(connection, path, &batch.id)? {
+        Known::New => {}
+        Known::Committed(answer) => return Ok(Beside::Answer(answer)),
         // Nobody waits for it. It must not come in late, over what its client has written since.
-        return Ok(Beside::Answer(0));
+        Known::Past => return Ok(Beside::Answer(0)),
     }
-    let outcome = connection::in_savepoint(connection, path, || put(batch, tenure, path, true))?;
+    let outcome = connection::in_savepoint(connection, path, || put(batch, tenure, path, false))?;
     Ok(match outcome {
         Ok(answer) => Beside::Answer(answer),
         Err(Error::ClaimLost { .. }) => Beside::Refused,

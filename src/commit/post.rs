@@ -1,13 +1,14 @@
 //! A batch as a file: what one process asks another one to commit.
 //!
 //! ```text
-//! tirastore-post 2 <bytes of what follows> <its SHA-256, 64 hexadecimal digits>
-//! {"recorder": [host, user, project], "environment": text or null, "programs": [[hash, name, source], ...], "rows": [[program, if_exists, claim, key, ...], ...]}
+//! tirastore-post 3 <bytes of what follows> <its SHA-256, 64 hexadecimal digits>
+//! {"id": text, "recorder": [host, user, project], "environment": text or null, "programs": [[hash, name, source], ...], "rows": [[program, if_exists, claim, key, ...], ...]}
 //! ```
 //!
 //! Most are only requests: nothing of them is acknowledged, so nothing of them is synced. Those that are handed over for
-//! good are (`keep`). Torn, cut or foreign files fail their checksum and are left alone. Format 1 was of no release, and is
-//! not read.
+//! good are (`keep`). Torn, cut or foreign files fail their checksum and are left alone, and so is one that is of another
+//! batch than its name: a client of the file system that remembers contents by inode number may serve those of the file
+//! that had the number before. Formats 1 and 2 were of no release, and are not read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,9 +22,9 @@ use crate::storage::applied::BatchId;
 use crate::storage::records::Recorder;
 
 const KIND: &str = "tirastore-post";
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 
-/// The contents of the file for `batch`. Its id is the file's name.
+/// The contents of the file for `batch`. Its id is the file's name as well.
 pub(super) fn encode(batch: &Batch) -> Vec<u8> {
     let mut programs: Vec<&Arc<Program>> = Vec::new();
     let mut numbers = HashMap::new();
@@ -39,6 +40,7 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
         programs.iter().map(|program| json!([program.hash, program.name, program.source])).collect();
     let Recorder { hostname, username, source_project, environment } = &batch.recorder;
     let body = json!({
+        "id": batch.id.to_string(),
         "recorder": [hostname, username, source_project],
         "environment": environment.as_deref(),
         "programs": programs,
@@ -60,6 +62,9 @@ pub(super) fn decode(id: BatchId, contents: &[u8]) -> Option<Batch> {
         return None;
     }
     let body: Value = serde_json::from_slice(body).ok()?;
+    if body.get("id")?.as_str()? != id.to_string() && !crate::mutation::off("post-of-its-name") {
+        return None;
+    }
     let [hostname, username, source_project] = texts(body.get("recorder")?.as_array()?)?;
     let environment = match body.get("environment")? {
         Value::Null => None,
@@ -138,6 +143,15 @@ mod tests {
         fn any_bytes_are_no_post_and_no_panic(contents: Vec<u8>) {
             prop_assert_eq!(decode(ids::Asking::begin().next_batch(), &contents), None);
         }
+    }
+
+    #[test]
+    fn a_post_in_the_file_of_another_one_is_none() {
+        let [one, other] = [batch("one", "source", false, 1), batch("other", "source", false, 1)];
+        let read = || decode(other.id.clone(), &encode(&one));
+        assert_eq!(read(), None);
+        let taken = crate::mutation::without("post-of-its-name", read);
+        assert!(taken.is_some(), "the promise is kept without it: this test cannot see it fail");
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub(super) enum Began<'a> {
 /// What the files of a connection know of its tenure.
 struct Lease {
     held: Arc<Mutex<Held>>,
+    /// It may begin to write. One that only reads does so while it recovers.
     writes: bool,
     writing: Arc<AtomicBool>,
 }
@@ -63,7 +64,7 @@ impl Cover for Lease {
     }
 
     fn may_write(&self) -> bool {
-        self.writes && !lock(&self.held).is_lost()
+        (self.writes || self.writing.load(Ordering::Relaxed)) && !lock(&self.held).is_lost()
     }
 
     fn has_shown(&self) -> bool {
@@ -282,14 +283,13 @@ impl<'a> Turn<'a> {
         // A file server that lost its latest renames may show a free token beside a hot journal.
         let cold = journal.as_ref().map_or(Ok(true), is_cold);
         self.unfinished |= !cold.map_err(Error::io(path, "reading the journal of"))?;
-        // Where nodes have caches nobody reads without the lock, and W is shown before anything is read.
-        let recovers = !flags.none() || self.unfinished || (writes && !self.place.coherent);
+        let recovers = !flags.none() || self.unfinished;
         if recovers {
             self.renew_writing(true)?;
         }
         // Without a recovery W is set by the first byte that is written: readers without the lock accept a token that is
         // held and says nothing of writing, and who finds that there is nothing to write never sends them away.
-        self.open(connected, files, journal, writes || recovers)?;
+        self.open(connected, files, journal, access)?;
         if recovers {
             self.recover()?;
             self.unfinished = false;
@@ -374,11 +374,11 @@ impl<'a> Turn<'a> {
         kept: Option<Connected>,
         files: Option<Files>,
         journal: Option<File>,
-        writes: bool,
+        access: Access,
     ) -> Result<()> {
         let path = &self.place.db_path;
         let (held, writing) = (Arc::clone(&self.held), Arc::clone(&self.writing));
-        let lease = Box::new(Lease { held, writes, writing });
+        let lease = Box::new(Lease { held, writes: access == Access::Write, writing });
         let fence = lock(&self.held).count().fence;
         match (kept, files) {
             (Some(kept), _) => {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::options::Cache;
 use super::server::Result;
 
-/// Contents by inode number, and when they were read.
+/// Contents by inode number, and when they were read. A new file that gets the number of one that is gone seems to hold
+/// what that held.
 #[derive(Debug)]
 pub struct Copies {
     timeout: Option<Duration>,
