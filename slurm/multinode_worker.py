@@ -168,7 +168,10 @@ def main() -> int:
     start = time.perf_counter()
     answer = PHASES[options.phase](worker)
     answer |= {"phase": options.phase, "rank": worker.rank, "host": socket.gethostname()}
-    print(json.dumps({**answer, "seconds": time.perf_counter() - start}), flush=True)
+    line = json.dumps({**answer, "seconds": time.perf_counter() - start}) + "\n"
+    # All workers write to one file: the line and its end at once, also where Python does not buffer.
+    sys.stdout.write(line)
+    sys.stdout.flush()
     return 0
 
 
