@@ -21,12 +21,6 @@ from tirastore.dataset.noise import best_two, is_noisy  # noqa: E402
 from tirastore.dataset.selection import Selection  # noqa: E402
 from tirastore.dataset.split import Split  # noqa: E402
 
-pa = pytest.importorskip("pyarrow")
-
-
-pq = pytest.importorskip("pyarrow.parquet")
-
-
 TIMES = st.one_of(
     st.just(0.0), st.floats(1e-3, 1e3), st.sampled_from([1.0, 1.1, 1.2]), st.just(1.0)
 )

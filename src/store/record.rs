@@ -81,12 +81,14 @@ impl Store {
         }
         let path = self.place.db_path.as_path();
         let there = reads::glance(&self.place, |connection| {
+            let mut last: Option<&Arc<commit::Program>> = None;
             for Row { program, key, .. } in rows {
-                if !records::exists(connection, path, key)?
-                    || !programs::exists(connection, path, &program.hash, &program.name)?
-                {
+                let is_known = last.is_some_and(|last| Arc::ptr_eq(last, program))
+                    || programs::exists(connection, path, &program.hash, &program.name)?;
+                if !is_known || !records::exists(connection, path, key)? {
                     return Ok(false);
                 }
+                last = Some(program);
             }
             Ok(true)
         });

@@ -165,12 +165,24 @@ fn record_between(without: &str) -> Result<Figures, String> {
     let fleet = Fleet::with_oracle(&[("CLIENT_STALE", "30")]);
     let nodes: Vec<_> = (0..NODES).map(|_| node(&fleet, Cache::Reopened(3 * SECOND))).collect();
     ended(vec![fleet.start_on(nodes[0].path(), &[], &["create"])])?;
+    between_two_of_one_process(&fleet, [nodes[0].path(), nodes[1].path()], without, || ())
+}
+
+/// The second node records, then the first one, and then the same process of the second. `look` is called after its first
+/// record.
+fn between_two_of_one_process(
+    fleet: &Fleet,
+    [one, other]: [&Path; 2],
+    without: &str,
+    look: impl FnOnce(),
+) -> Result<Figures, String> {
     let environment = [("CLIENT_WITHOUT", without), ("CLIENT_NODE", "other"), ("CLIENT_PAUSE", "1500")];
-    let mut living = fleet.start_on(nodes[1].path(), &environment, &["record", "living", "0", "2"]);
+    let mut living = fleet.start_on(other, &environment, &["record", "living", "0", "2"]);
     if !living.wait_for("ack living 0") {
         return Err(format!("it has ended: {:?}", living.lines()));
     }
-    ended(vec![fleet.start_on(nodes[0].path(), &[], &["record", "between", "0", "1"])])?;
+    look();
+    ended(vec![fleet.start_on(one, &[], &["record", "between", "0", "1"])])?;
     if living.lines().len() > 1 {
         return Err("too late".to_owned());
     }
@@ -213,18 +225,9 @@ fn record_beside_copies(without: &str) -> Result<Figures, String> {
     let nodes: Vec<_> = (0..NODES).map(|_| node(&fleet, Cache::Copied(30 * SECOND))).collect();
     ended(vec![fleet.start_on(nodes[0].path(), &[], &["create"])])?;
     ended(vec![fleet.start_on(nodes[0].path(), &[], &["record", "before", "0", "1"])])?;
-    let environment = [("CLIENT_WITHOUT", without), ("CLIENT_NODE", "other"), ("CLIENT_PAUSE", "1500")];
-    let mut living = fleet.start_on(nodes[1].path(), &environment, &["record", "living", "0", "2"]);
-    if !living.wait_for("ack living 0") {
-        return Err(format!("it has ended: {:?}", living.lines()));
-    }
-    fs::read(nodes[1].path().join("s.db")).expect("read");
-    ended(vec![fleet.start_on(nodes[0].path(), &[], &["record", "between", "0", "1"])])?;
-    if living.lines().len() > 1 {
-        return Err("too late".to_owned());
-    }
-    ended(vec![living])?;
-    fleet.verify()
+    between_two_of_one_process(&fleet, [nodes[0].path(), nodes[1].path()], without, || {
+        fs::read(nodes[1].path().join("s.db")).expect("read");
+    })
 }
 
 #[test]
