@@ -169,7 +169,7 @@ def main() -> int:
     answer = PHASES[options.phase](worker)
     answer |= {"phase": options.phase, "rank": worker.rank, "host": socket.gethostname()}
     line = json.dumps({**answer, "seconds": time.perf_counter() - start}) + "\n"
-    # All workers write to one file: the line and its end at once, also where Python does not buffer.
+    # All workers write to one file: the line and its end at once, unbuffered or not.
     sys.stdout.write(line)
     sys.stdout.flush()
     return 0

@@ -34,9 +34,7 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_multinode_makes_every_check_and_removes_its_store(
-    tmp_path: Path, unbuffered: str
-) -> None:
+def test_multinode_makes_every_check_and_removes_its_store(tmp_path: Path, unbuffered: str) -> None:
     finished = subprocess.run(
         [SCRIPTS / "multinode.sh", *SIZE],
         env={**environment(tmp_path), "PYTHONUNBUFFERED": unbuffered},
