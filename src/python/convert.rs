@@ -6,6 +6,7 @@ use std::time::Duration;
 use numpy::{PyArray1, PyArrayMethods};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyList, PyMemoryView, PySequence, PySet, PyString,
     PyTuple, PyType,
@@ -206,8 +207,11 @@ pub(super) fn dialect(name: &str) -> Result<Dialect> {
     })
 }
 
-pub(super) fn borrow(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
-    pairs.iter().map(|(source, schedule)| (source.as_str(), schedule.as_str())).collect()
+/// Two texts of Python's, which are not copied: the source of a program is often one object in all of its pairs.
+pub(super) type TextPair = (PyBackedStr, PyBackedStr);
+
+pub(super) fn borrow(pairs: &[TextPair]) -> Vec<(&str, &str)> {
+    pairs.iter().map(|(source, schedule)| (&**source, &**schedule)).collect()
 }
 
 /// Converts every entry of a batch; an error says which entry it is in.

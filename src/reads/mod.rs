@@ -16,7 +16,7 @@ use self::lock_free::Accepted;
 use crate::error::Result;
 use crate::identity::HexDigest;
 use crate::lock::{self, Interrupt, Place, Tenure};
-use crate::storage::records;
+use crate::storage::{connection, records};
 
 pub(crate) use hits::Hits;
 pub use hits::{Hit, HitCounts};
@@ -88,7 +88,8 @@ pub(crate) fn find(
             Some(hit) => Ok(Some(hit)),
             None => get(connection, key),
         };
-        keys.iter().map(one).collect::<Result<Vec<_>>>()
+        let all = || keys.iter().map(one).collect::<Result<Vec<_>>>();
+        if keys.len() > 1 { connection::in_one_read(connection, &place.db_path, all) } else { all() }
     })?;
     let Some(Accepted { value: found, stamp, sequence }) = accepted else {
         return in_tenure(place, interrupt, |snapshot| {

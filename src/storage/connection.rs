@@ -60,6 +60,22 @@ pub(crate) fn look(connection: &Connection, path: &Path) -> Result<()> {
         .map_err(Error::sqlite(path, "reading the schema"))
 }
 
+/// Runs `work`, which reads often, within one transaction: outside of any, each statement asks anew whether somebody has
+/// written.
+///
+/// # Errors
+///
+/// [`Error::Sqlite`], and those of `work`.
+pub(crate) fn in_one_read<T>(
+    connection: &Connection,
+    path: &Path,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    // Rolled back when it is dropped: there is nothing to commit.
+    let _read = connection.unchecked_transaction().map_err(Error::sqlite(path, "beginning to read"))?;
+    work()
+}
+
 /// Runs `work` so that what it wrote is undone, and nothing else of the transaction, if it fails.
 ///
 /// # Errors

@@ -1,13 +1,15 @@
 //! Asking before measuring.
 
+use std::collections::HashMap;
+use std::ptr;
 use std::sync::Arc;
 
 use super::Store;
-use super::record::SourceHashes;
 use crate::error::Result;
 use crate::identity::{HexDigest, key, program};
 use crate::lock::Interrupt;
 use crate::reads::{self, Hit};
+use crate::storage::connection;
 use crate::storage::programs::{self, Program};
 use crate::storage::records::{self, RecordOfProgram};
 
@@ -56,10 +58,11 @@ impl Store {
     /// Which of many (source, schedule) pairs are recorded, in their order, from one read.
     pub fn contains_many(&self, pairs: &[(&str, &str)], interrupt: &dyn Interrupt) -> Result<Vec<bool>> {
         let keys = keys_of(pairs);
+        let path = &self.place.db_path;
         self.read(interrupt, |snapshot| {
-            keys.iter()
-                .map(|key| records::exists(snapshot.connection(), &self.place.db_path, key.as_str()))
-                .collect()
+            connection::in_one_read(snapshot.connection(), path, || {
+                keys.iter().map(|key| records::exists(snapshot.connection(), path, key.as_str())).collect()
+            })
         })
     }
 
@@ -100,6 +103,11 @@ pub(super) fn key_of(source: &str, schedule: &str) -> HexDigest {
 }
 
 fn keys_of(pairs: &[(&str, &str)]) -> Vec<HexDigest> {
-    let mut hashes = SourceHashes::default();
-    pairs.iter().map(|(source, schedule)| key::make_key(hashes.of(source).as_str(), schedule)).collect()
+    // By their addresses: the sources of one program are most often one string. Equal ones elsewhere are remembered, too.
+    let mut hashes: HashMap<*const str, HexDigest> = HashMap::new();
+    let key = |(source, schedule): &(&str, &str)| {
+        let hash = hashes.entry(ptr::from_ref(*source)).or_insert_with(|| program::hash(source));
+        key::make_key(hash.as_str(), schedule)
+    };
+    pairs.iter().map(key).collect()
 }

@@ -8,7 +8,7 @@ use super::Store;
 use crate::commit::{self, Row};
 use crate::error::{Error, Result};
 use crate::identity::dialect::{self, Dialect};
-use crate::identity::{HexDigest, key, program, schedule};
+use crate::identity::{key, program, schedule};
 use crate::lock::Interrupt;
 use crate::measurement::{IfExists, Measurement};
 use crate::reads;
@@ -183,14 +183,4 @@ pub(super) fn program_of(measurement: &Measurement) -> Arc<commit::Program> {
     let Measurement { program_name: name, program_source_code: source, .. } = measurement;
     let hash = program::hash(source).as_str().to_owned();
     Arc::new(commit::Program { hash, name: name.clone(), source: source.clone() })
-}
-
-/// Hashes of the sources of one batch, each computed once.
-#[derive(Default)]
-pub(super) struct SourceHashes<'a>(HashMap<&'a str, HexDigest>);
-
-impl<'a> SourceHashes<'a> {
-    pub(super) fn of(&mut self, source: &'a str) -> HexDigest {
-        *self.0.entry(source).or_insert_with(|| program::hash(source))
-    }
 }

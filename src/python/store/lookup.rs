@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::super::blocking::blocking;
-use super::super::convert::borrow;
+use super::super::convert::{TextPair, borrow};
 use super::super::rows::{Damaged, ProgramFields, hit, program_fields, row_dict, run_fields};
 use super::Store;
 use crate::error::Error;
@@ -61,14 +61,14 @@ impl Store {
     fn lookup_many<'py>(
         &self,
         py: Python<'py>,
-        pairs: Vec<(String, String)>,
+        pairs: Vec<TextPair>,
     ) -> PyResult<Vec<Option<Bound<'py, PyTuple>>>> {
         let found = blocking(py, |interrupt| self.core.lookup_many(&borrow(&pairs), interrupt))?;
         found.iter().map(|row| row.as_deref().map(|found| hit(py, found)).transpose()).collect()
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted by value
-    fn contains_many(&self, py: Python<'_>, pairs: Vec<(String, String)>) -> PyResult<Vec<bool>> {
+    fn contains_many(&self, py: Python<'_>, pairs: Vec<TextPair>) -> PyResult<Vec<bool>> {
         blocking(py, |interrupt| self.core.contains_many(&borrow(&pairs), interrupt))
     }
 
