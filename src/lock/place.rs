@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::gate::Gate;
 use super::hardlink::HardLink;
 use super::kept::Kept;
-use super::token::Directory;
+use super::token::{Directory, Listing};
 use super::waits::Waits;
 
 /// Where a store is and how it is locked.
@@ -26,6 +26,8 @@ pub struct Place {
     pub(crate) kept: Arc<Kept>,
     /// What readers without the lock keep open.
     pub(crate) readers: Arc<Kept>,
+    /// The lock directory, while it is kept open.
+    pub(crate) listing: Arc<Listing>,
     /// See [`Place::gate`].
     pub(crate) gate: OnceLock<Gate>,
     /// How reads went.
@@ -56,6 +58,7 @@ impl Place {
             coherent,
             kept: Arc::default(),
             readers: Arc::default(),
+            listing: Arc::default(),
             gate: OnceLock::new(),
             read_counts: Arc::default(),
             waits: Arc::default(),
@@ -71,6 +74,7 @@ impl Place {
     pub(crate) fn close_kept(&self) {
         self.kept.clear();
         self.readers.clear();
+        self.listing.close();
     }
 
     pub(crate) fn lock_path(&self) -> PathBuf {
@@ -83,7 +87,8 @@ impl Place {
             Locking::Here(lock) => lock.mode & 0o066 != 0,
             Locking::HeldByCaller => true,
         };
-        Directory { path: self.lock_path(), shared, coherent: self.coherent }
+        let listing = Arc::clone(&self.listing);
+        Directory { path: self.lock_path(), shared, coherent: self.coherent, listing }
     }
 }
 

@@ -267,7 +267,10 @@ impl<'a> Turn<'a> {
         let (mut connected, mut files, mut journal) = (None, None, None);
         match kept {
             Some(kept) => {
-                journal = kept.guard.with_database(|database| journal::open(path, database, writes))?;
+                journal = match kept.guard.take_journal() {
+                    None => kept.guard.with_database(|database| journal::open(path, database, writes))?,
+                    there => there,
+                };
                 connected = Some(kept);
             }
             None => files = Some(guarded::open_files(path, writes)?),

@@ -118,6 +118,19 @@ fn look_after_half_a_restore(without: &str, look: fn(&Store) -> usize) -> Result
     fleet.verify().map(|_| ())
 }
 
+/// Another program, which ends its transactions by removing the journal, has written between two records of a process that
+/// has it open. Has what that process writes next a journal that a survivor would find?
+fn go_on_without_the_journal(without: &str) -> Result<(), String> {
+    let fleet = Fleet::new(&[]);
+    let store = open(&fleet.db());
+    record(&store, "before", 0)?;
+    let journal = fleet.store().join("s.db-journal");
+    std::fs::remove_file(&journal).expect("removed");
+    mutation::without(without, || record(&store, "after", 0))?;
+    require(journal.exists(), || "its journal has no name".to_owned())?;
+    fleet.verify().map(|_| ())
+}
+
 /// `promise` holds without any one of `mechanisms`, and does not hold without all of them.
 fn rests_on_any_of(mechanisms: &[&str], promise: impl Fn(&str) -> Result<(), String>) {
     promise("").expect("kept");
@@ -145,4 +158,9 @@ fn after_half_a_restore_only_its_file_tells_a_reader_that_its_connection_is_old(
 #[test]
 fn after_half_a_restore_a_taker_sees_what_is_there_as_it_opens_by_path() {
     rests_on_any_of(&["taker-reopens", "same-file"], |without| look_after_half_a_restore(without, keys));
+}
+
+#[test]
+fn a_journal_that_was_removed_is_not_written_any_more() {
+    rests_on_any_of(&["same-journal"], go_on_without_the_journal);
 }

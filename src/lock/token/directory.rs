@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,9 +14,11 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use rand::RngExt;
 
+use super::listing::Listing;
 use super::name::{Count, Token, number};
 use crate::error::{Error, Result, may_hide_a_success};
 use crate::lock::errors::refused;
+use crate::mutation;
 use crate::scratch;
 use crate::storage::birth::sync_directory;
 
@@ -40,6 +43,8 @@ pub(crate) struct Directory {
     pub(crate) shared: bool,
     /// Does every node see at once what another one has renamed?
     pub(crate) coherent: bool,
+    /// What tenures keep open of it.
+    pub(crate) listing: Arc<Listing>,
 }
 
 /// What one look into the directory saw.
@@ -56,6 +61,8 @@ pub(crate) struct Scan {
     version: u64,
     /// Tenures, by their generation, that have said that they take the directory away.
     endings: Vec<u64>,
+    /// The directory, to be kept open if the token that was found leads into it.
+    opened: Option<Dir>,
 }
 
 impl Scan {
@@ -68,6 +75,7 @@ impl Scan {
             takeover: LONGEST_TAKEOVER,
             version: VERSION,
             endings: Vec::new(),
+            opened: None,
         }
     }
 
@@ -108,19 +116,32 @@ impl Scan {
 impl Directory {
     /// Looks at what stands in the directory; `None` where there is no directory.
     pub(crate) fn scan(&self) -> Result<Option<Scan>> {
-        self.scan_for(true)
+        self.scan_by(None, true)
+    }
+
+    /// The same by the descriptor that is kept, if there is one, for who is about to take the token: see
+    /// [`Directory::keep_open`].
+    pub(super) fn scan_to_take(&self) -> Result<Option<Scan>> {
+        self.scan_by(self.listing.take(), true)
+    }
+
+    /// The token that `scan` has found was taken: the next look needs no opening.
+    pub(super) fn keep_open(&self, scan: &mut Scan) {
+        if self.coherent {
+            self.listing.keep(scan.opened.take());
+        }
     }
 
     /// The same for who asks for the token only.
     pub(crate) fn scan_for_token(&self) -> Result<Option<Scan>> {
-        self.scan_for(false)
+        self.scan_by(None, false)
     }
 
-    fn scan_for(&self, batches: bool) -> Result<Option<Scan>> {
+    fn scan_by(&self, kept: Option<Dir>, batches: bool) -> Result<Option<Scan>> {
         let failed = |source| refused(&self.path, "looking into it", source);
         // Not the standard library's, which allocates for each of hundreds of names.
         let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut entries = match Dir::open(&self.path, flags, Mode::empty()) {
+        let mut entries = match kept.map_or_else(|| Dir::open(&self.path, flags, Mode::empty()), Ok) {
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
             other => other.map_err(|error| failed(error.into()))?,
         };
@@ -150,6 +171,7 @@ impl Directory {
         if scan.version > VERSION {
             return Err(Error::LockVersion { path: self.path.clone(), found: scan.version });
         }
+        scan.opened = Some(entries);
         Ok(Some(scan))
     }
 
@@ -167,11 +189,11 @@ impl Directory {
         let (from, to) = (self.path.join(from), self.path.join(to));
         let mut tries = 0;
         loop {
-            crate::mutation::reached("token-change");
+            mutation::reached("token-change");
             let renamed = fs::rename(&from, &to);
-            crate::mutation::reached("token-changed");
+            mutation::reached("token-changed");
             let Err(error) = renamed else { return Ok(true) };
-            if !is_passing(&error) || crate::mutation::off("lost-replies") {
+            if !is_passing(&error) || mutation::off("lost-replies") {
                 return match error.kind() {
                     ErrorKind::NotFound => Ok(false),
                     _ => Err(refused(&self.path, "changing the token", error)),

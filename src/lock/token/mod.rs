@@ -7,6 +7,7 @@
 
 mod directory;
 mod held;
+mod listing;
 mod name;
 mod owner;
 mod repair;
@@ -15,6 +16,7 @@ mod waiters;
 
 pub(crate) use directory::{BATCH_WAITS, Directory, fresh_count};
 pub(crate) use held::Held;
+pub(crate) use listing::Listing;
 pub use name::reread_token;
 pub(crate) use name::{Count, Flags, Hold, Token};
 pub(crate) use owner::{Owner, my_random};

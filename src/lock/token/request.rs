@@ -1,5 +1,6 @@
 //! Asking for the token: waiting for it, or taking it over.
 
+use std::mem;
 use std::time::Duration;
 
 use super::directory::{Directory, Scan};
@@ -76,7 +77,7 @@ impl Request<'_> {
         let mut proofs = Proofs::default();
         loop {
             let began = clock::since_boot();
-            let scan = match self.look(seen.take(), &mut given_way, wait)? {
+            let mut scan = match self.look(seen.take(), &mut given_way, wait)? {
                 Look::Scan(scan) => scan,
                 Look::Done => return Ok(Answer::Done),
                 Look::NoDirectory => return Ok(Answer::NoDirectory),
@@ -104,7 +105,7 @@ impl Request<'_> {
                     if courtesy.lets_others_first(self.directory, *count, &scan, wait)? {
                         continue;
                     }
-                    if let Some(acquired) = self.take(&name, &token, &scan)? {
+                    if let Some(acquired) = self.take(&name, &token, &mut scan)? {
                         Courtesy::taken(self.directory, &acquired.held);
                         return Ok(Answer::Acquired(Box::new(acquired)));
                     }
@@ -122,7 +123,7 @@ impl Request<'_> {
                     // The proof reads some files of the kernel: too much for every look at a busy lock.
                     let dead = proofs.are_due(watch.age(ended), wait) && hold.owner.is_provably_dead();
                     if mine || stale || self.by_force || dead {
-                        if let Some(acquired) = self.take(&name, &token, &scan)? {
+                        if let Some(acquired) = self.take(&name, &token, &mut scan)? {
                             let why = if stale { "silent-holder-replaced" } else { "ended-holder-replaced" };
                             mutation::reached(why);
                             return Ok(Answer::Acquired(Box::new(acquired)));
@@ -185,11 +186,11 @@ impl Request<'_> {
             }
             _ => {}
         }
-        Ok(self.directory.scan()?.map_or(Look::NoDirectory, Look::Scan))
+        Ok(self.directory.scan_to_take()?.map_or(Look::NoDirectory, Look::Scan))
     }
 
     /// One attempt to make the token in the state `seen`, named `name`, ours.
-    fn take(&self, name: &str, seen: &Token, scan: &Scan) -> Result<Option<Acquired>> {
+    fn take(&self, name: &str, seen: &Token, scan: &mut Scan) -> Result<Option<Acquired>> {
         let (flags, taken_over) = match seen {
             Token::Free(_) => (Flags::default(), false),
             Token::Held(hold) => (inherited(hold), true),
@@ -198,10 +199,14 @@ impl Request<'_> {
         let count = seen.count().next_generation();
         let hold = Hold { count, beat: 0, flags, owner: Owner::me() };
         let won = self.directory.swap(name, &Token::Held(hold.clone()).to_string())?;
-        Ok(won.then(|| Acquired {
+        if !won {
+            return Ok(None);
+        }
+        self.directory.keep_open(scan);
+        Ok(Some(Acquired {
             held: Held::of(self.directory, hold, scan.takeover, began),
             taken_over,
-            batches: scan.batches.clone(),
+            batches: mem::take(&mut scan.batches),
         }))
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Guard {
 struct State {
     database: File,
     journal: Option<File>,
+    /// The journal between two tenures.
+    resting: Option<File>,
     /// The database's size, for a reader who knows that nobody has written since it asked.
     size: Option<u64>,
     /// The running transaction has begun a journal, so that it may begin it again.
@@ -101,6 +103,7 @@ impl Guard {
         let state = State {
             database,
             journal,
+            resting: None,
             size: None,
             own_header: false,
             pending: None,
@@ -127,12 +130,21 @@ impl Guard {
         state.failure = None;
     }
 
+    /// The journal that the last tenure had open, if it is still the one beside the database. Within one fence number
+    /// nobody puts another one there without removing this one.
+    pub(crate) fn take_journal(&self) -> Option<File> {
+        let resting = self.state().resting.take()?;
+        let stands = resting.metadata().is_ok_and(|metadata| metadata.nlink() > 0);
+        (stands || mutation::off("same-journal")).then_some(resting)
+    }
+
     /// The tenure's last look at its files: `true` if no transaction is unfinished, so that the lock may be released.
     pub(crate) fn end(&self) -> bool {
         ACTIVE.set(None);
         let mut state = self.state();
         (state.cover, state.pending) = (None, None);
-        let clean = state.journal.take().is_none_or(|journal| is_cold(&journal).unwrap_or(false));
+        state.resting = state.journal.take();
+        let clean = state.resting.as_ref().is_none_or(|journal| is_cold(journal).unwrap_or(false));
         clean && !state.poisoned
     }
 
