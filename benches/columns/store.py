@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PROGRAM", "fill"]
 
-#: Schedules of a program, as in published data sets.
-SCHEDULES = 127
+#: Schedules of a program: 10,000 programs in a million records.
+SCHEDULES = 100
 #: The program that is searched for.
 PROGRAM = "function00003"
 SOURCE_BYTES = 2000
@@ -23,7 +23,7 @@ ILLEGAL = 0.2
 
 
 def fill(path: Path, records: int, seed: int) -> None:
-    """Fill a store: 127 schedules of each program, 1 to 30 runs of each schedule."""
+    """Fill a store: 100 schedules of each program, 1 to 30 runs of each schedule."""
     with TiraStore(path, source_project="bench", allow_cpu_mismatch=True) as store:
         measurements = _measurements(records, seed)
         while batch := list(islice(measurements, 50_000)):
