@@ -51,8 +51,8 @@ fmt: $(VENV)/test ## Format Rust and Python
 
 # Each prints lines that begin with "reliability:"; together they are docs/reliability-figures.txt. The longest first:
 # two run at a time, as most of them wait most of the time.
-RELIABILITY := without_locks lost_replies stopped_writer killed_anywhere refused_anywhere soak torn_reads clocks \
-    lock_model power_cuts stale_caches mixed_fleet
+RELIABILITY := without_locks lost_replies stopped_writer refused_anywhere killed_anywhere soak torn_reads clocks \
+    lock_model power_cuts stale_caches mixed_fleet fuzz
 FIGURES := docs/reliability-figures.txt
 LOGS := target/reliability
 
@@ -68,6 +68,10 @@ reliability: $(VENV)/test ## The long versions of the tests for crashes, stops, 
 
 $(LOGS)/without_locks.log:
 	RELIABILITY=ENOSYS $(PY) -m pytest -q -s tests/test_without_locks.py > $@ || { cat $@; exit 1; }
+
+$(LOGS)/fuzz.log:
+	TIRASTORE_FUZZ_SECONDS=20 cargo test --release --quiet --no-default-features --features mutations --test fuzz -- \
+	    --nocapture > $@ 2>&1 || { cat $@; exit 1; }
 
 $(LOGS)/%.log:
 	cargo test --release --quiet --no-default-features --features mutations --test $* -- --ignored --nocapture > $@ 2>&1 \

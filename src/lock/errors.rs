@@ -18,7 +18,7 @@ pub(crate) fn refused(path: &Path, action: &'static str, source: io::Error) -> E
         Errno::ENOSPC | Errno::EDQUOT => "; there is no room for a lock file: free space or raise the quota",
         Errno::ENOENT => "; its directory does not exist",
         Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EXDEV | Errno::EMLINK => {
-            "; this file system has no hard links: the hard-link protocol cannot work on it"
+            "; this file system lacks what this lock is made of: run tirastore doctor on the directory"
         }
         _ => "",
     };

@@ -92,13 +92,30 @@ def test_a_limit_on_the_size_of_files_is_noted(
     assert surroundings.room(tmp_path, tmp_path / "store.db").verdict is PROBLEM
 
 
-def test_an_exceeded_quota_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def command_that_says(directory: Path, name: str, line: str) -> None:
+    directory.mkdir(exist_ok=True)
+    (directory / name).write_text(f"#!/bin/sh\necho {line!r}\n", encoding="utf-8")
+    (directory / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "is_noted"),
+    [
+        ("quota", "over quota on /home", True),
+        # Lustre prints what is used, allowed at first and at last, of space and of files.
+        ("lfs", "/scratch 1048580* 1000000 1048576 6d 12 0 0 -", True),
+        ("lfs", "/scratch 4 1000000 1048576 - 12 0 0 -", False),
+    ],
+)
+def test_an_exceeded_quota_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, line: str, is_noted: bool
+) -> None:
     commands = tmp_path / "bin"
-    commands.mkdir()
-    (commands / "quota").write_text("#!/bin/sh\necho over quota on /lustre\nexit 1\n")
-    (commands / "quota").chmod(0o755)
+    for name in ("quota", "lfs"):
+        command_that_says(commands, name, line if name == command else "")
     monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
-    assert "over quota on /lustre" in surroundings.room(tmp_path, None).advice
+    found = surroundings.room(tmp_path, None)
+    assert (f"quota: {line}" in found.advice) == is_noted
 
 
 def test_an_unreadable_clock_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

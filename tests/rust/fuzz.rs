@@ -53,7 +53,7 @@ fn setting(name: &str) -> Option<u64> {
     env::var(name).ok()?.parse().ok()
 }
 
-fn drive(fragments: &[&str], check: fn(&[u8])) {
+fn drive(what: &str, fragments: &[&str], check: fn(&[u8])) {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let seed =
         setting("TIRASTORE_FUZZ_SEED").unwrap_or(u64::try_from(clock % 1_000_000_007).unwrap_or_default());
@@ -65,25 +65,25 @@ fn drive(fragments: &[&str], check: fn(&[u8])) {
         check(&input(&mut random, fragments));
         inputs += 1;
     }
-    println!("{inputs} inputs");
+    println!("reliability: {inputs} {what} at random with seed {seed}, no panic, every property holds");
 }
 
 #[test]
 fn properties_of_programs_hold() {
-    drive(program::FRAGMENTS, program::check);
+    drive("programs", program::FRAGMENTS, program::check);
 }
 
 #[test]
 fn properties_of_schedules_hold() {
-    drive(schedule::FRAGMENTS, schedule::check);
+    drive("schedules", schedule::FRAGMENTS, schedule::check);
 }
 
 #[test]
 fn properties_of_results_hold() {
-    drive(result::FRAGMENTS, result::check);
+    drive("results", result::FRAGMENTS, result::check);
 }
 
 #[test]
 fn properties_of_token_names_hold() {
-    drive(token::FRAGMENTS, token::check);
+    drive("names of tokens", token::FRAGMENTS, token::check);
 }

@@ -45,13 +45,14 @@ const EVERYTHING: &[Op] = &[
 enum Death {
     /// The client had ended before that call.
     Past,
-    At(Result<Duration, String>),
+    /// How long the next client took, and how many were too late before one was in time.
+    At(Result<(Duration, usize), String>),
 }
 
 /// Kills the client at its `k`-th call of the kinds `ops`.
 fn kill_at(stage: &Stage, ops: &[Op], k: u64, before: bool) -> Death {
     let mut late = Duration::ZERO;
-    for _ in 0..LATE {
+    for times in 0..LATE {
         let trial = stage.begin();
         let hits = trial.node.inject(Rule::on(ops).by_others().nth(k), Action::Kill { before });
         let mut victim = trial.start(&[]);
@@ -64,7 +65,7 @@ fn kill_at(stage: &Stage, ops: &[Op], k: u64, before: bool) -> Death {
         }
         match trial.verify(k.is_multiple_of(2)) {
             Ok(took) if took > stage.limit() => late = took,
-            verdict => return Death::At(verdict),
+            verdict => return Death::At(verdict.map(|took| (took, times))),
         }
     }
     Death::At(Err(format!("the next client was in after {late:.1?}")))
@@ -75,6 +76,7 @@ struct Sweep {
     deaths: usize,
     broken: Vec<String>,
     slowest: Duration,
+    late: usize,
 }
 
 /// Kills at one of each `step` calls of the kinds `ops`, which ones depends on the seed.
@@ -92,7 +94,10 @@ fn sweep(stage: &Stage, ops: &[Op], both_sides: bool, step: usize) -> Sweep {
         let Death::At(verdict) = outcome else { continue };
         sweep.deaths += 1;
         match verdict {
-            Ok(took) => sweep.slowest = sweep.slowest.max(took),
+            Ok((took, late)) => {
+                sweep.slowest = sweep.slowest.max(took);
+                sweep.late += late;
+            }
             Err(why) => {
                 let side = if before { "before" } else { "after" };
                 sweep.broken.push(format!("{:?}, {side} call {k}: {why}", stage.scene));
@@ -118,13 +123,16 @@ fn sweep_reports<const N: usize>(
         let stage = stage(scene);
         let sweep = sweep(&stage, ops, step == 1, step);
         report(&format!(
-            "{scene:?}{}{}: {} kills, {} broken, the next client in after at most {:.2?} of {:.0?}, {:.0?}",
+            "{scene:?}{}{} with seed {}: {} kills, {} broken, the next client in after at most {:.2?} of {:.0?}, {} \
+             asked again as they were late, {:.0?}",
             if stage.elsewhere { " elsewhere" } else { "" },
             if stage.coherent { "" } else { " with old caches" },
+            seed(),
             sweep.deaths,
             sweep.broken.len(),
             sweep.slowest,
             stage.limit(),
+            sweep.late,
             began.elapsed()
         ));
         deaths += sweep.deaths;

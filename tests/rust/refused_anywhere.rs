@@ -61,15 +61,16 @@ enum Outcome {
 }
 
 /// Refuses the client's `k`-th call of the kinds `ops`.
-fn refuse_at(stage: &Stage, ops: &[Op], k: u64, refusal: Refusal) -> Outcome {
+/// Answers also how many next clients were too late before one was in time.
+fn refuse_at(stage: &Stage, ops: &[Op], k: u64, refusal: Refusal) -> (Outcome, usize) {
     let mut late = Duration::ZERO;
-    for _ in 0..LATE {
+    for times in 0..LATE {
         match refuse_once(stage, ops, k, refusal) {
             Outcome::Told(took) | Outcome::Survived(took) if took > stage.limit() => late = took,
-            outcome => return outcome,
+            outcome => return (outcome, times),
         }
     }
-    Outcome::Broken(format!("the next client was in after {late:.1?}"))
+    (Outcome::Broken(format!("the next client was in after {late:.1?}")), LATE)
 }
 
 fn refuse_once(stage: &Stage, ops: &[Op], k: u64, refusal: Refusal) -> Outcome {
@@ -120,6 +121,7 @@ struct Sweep {
     survived: usize,
     broken: Vec<String>,
     slowest: Duration,
+    late: usize,
 }
 
 /// Refuses one of each `step` calls of the kinds `ops`, in as many of the `ways` as `at_each` says; they come in turn.
@@ -132,14 +134,15 @@ fn sweep(stage: &Stage, ops: &[Op], ways: &[Refusal], step: usize, at_each: usiz
         .enumerate()
         .flat_map(|(number, k)| {
             let first = number * 5 + usize::try_from(seed() % 12).unwrap_or(0);
-            // 5 and 12 have no common divisor, and 6 ways further it is for good instead of once, or the other way round.
-            let chosen = (0..at_each).map(move |nth| ways[(first + nth * 6) % ways.len()]);
+            // 5 and 12 have no common divisor. Of six ways, two apart, each error comes once and for good.
+            let chosen = (0..at_each).map(move |nth| ways[(first + nth * 2) % ways.len()]);
             chosen.map(move |way| (k, way))
         })
         .collect();
     let outcomes = in_parallel(stage.at_once(), points, |(k, way)| (k, way, refuse_at(stage, ops, k, way)));
     let mut sweep = Sweep::default();
-    for (k, way, outcome) in outcomes {
+    for (k, way, (outcome, late)) in outcomes {
+        sweep.late += late;
         match outcome {
             Outcome::Past => continue,
             Outcome::Survived(took) => {
@@ -154,7 +157,7 @@ fn sweep(stage: &Stage, ops: &[Op], ways: &[Refusal], step: usize, at_each: usiz
     sweep
 }
 
-/// `step` 1 is all of it: each call is refused once, and for good; errors and who tries again come in turn.
+/// `step` 1 is all of it: each call is refused with each error, once and for good; who tries again comes in turn.
 fn sweep_reports<const N: usize>(scenes: [Scene; N], stage: impl Fn(Scene) -> Stage, step: usize) {
     if must_skip() {
         return;
@@ -163,18 +166,20 @@ fn sweep_reports<const N: usize>(scenes: [Scene; N], stage: impl Fn(Scene) -> St
     for scene in scenes {
         let began = Instant::now();
         let stage = stage(scene);
-        let at_each = if step == 1 { 2 } else { 1 };
+        let at_each = if step == 1 { 6 } else { 1 };
         let sweep = sweep(&stage, REFUSED, &Refusal::all(), step, at_each);
         report(&format!(
-            "{scene:?}{}{}: {} refusals, {} survived, {} broken, the next client in after at most {:.2?} of {:.0?}, \
-             {:.0?}",
+            "{scene:?}{}{} with seed {}: {} refusals, {} survived, {} broken, the next client in after at most {:.2?} of \
+             {:.0?}, {} asked again as they were late, {:.0?}",
             if stage.elsewhere { " elsewhere" } else { "" },
             if stage.coherent { "" } else { " with old caches" },
+            seed(),
             sweep.refusals,
             sweep.survived,
             sweep.broken.len(),
             sweep.slowest,
             stage.limit(),
+            sweep.late,
             began.elapsed()
         ));
         refusals += sweep.refusals;

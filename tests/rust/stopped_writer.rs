@@ -120,7 +120,12 @@ impl Scene {
             Self::Takeover => "takeover",
         };
         let end = if fate == Fate::Dies { "kills" } else { "stops" };
-        report(&format!("{count} {end} within a {scene}, {} broken, {:.0?}", broken.len(), began.elapsed()));
+        report(&format!(
+            "{count} {end} within a {scene} with seed {}, {} broken, {:.0?}",
+            seed(),
+            broken.len(),
+            began.elapsed()
+        ));
         assert!(broken.is_empty(), "{broken:#?}");
         assert!(count > 0, "it never stopped");
     }

@@ -124,13 +124,22 @@ def room(directory: Path, store: Path | None) -> Finding:
 
 
 def _over_quota(directory: Path) -> str:
-    """Return what the system's own command says of an exceeded quota, where there is one."""
-    quota = shutil.which("quota")
-    if quota is None or not directory.exists():
+    """Return what the commands of the system and of Lustre say of an exceeded quota."""
+    if not directory.exists():
+        return ""
+    of_lustre = _said("lfs", "quota", "-q", "-u", str(os.geteuid()), str(directory))
+    # It prints all quotas, and marks those that are exceeded.
+    return " ".join(filter(None, [_said("quota", "-q"), of_lustre if "*" in of_lustre else ""]))
+
+
+def _said(name: str, *arguments: str) -> str:
+    """Return the output of a command in one line; nothing where there is none, or it fails."""
+    command = shutil.which(name)
+    if command is None:
         return ""
     try:
         answer = subprocess.run(
-            [quota, "-q"], capture_output=True, text=True, check=False, timeout=3
+            [command, *arguments], capture_output=True, text=True, check=False, timeout=3
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::ticket::{Inode, TemporaryName, scratch_path};
+use crate::clock;
 use crate::lock::wait::HURRIED_POLL;
 
 /// Waits shorter than this end by themselves wherever several processes come and go.
@@ -17,23 +18,28 @@ pub(super) const LONG_WAIT: Duration = Duration::from_millis(200);
 /// How long a holder that saw a waiter stays away: the waiter polls once in this time, whatever its jitter.
 pub(super) const REST: Duration = HURRIED_POLL.saturating_mul(2);
 
-/// The request of one waiter, withdrawn when dropped.
+/// The request of one waiter, `.lock_<host>_<pid>_waiting<seconds since 1970>_<random>`, withdrawn when dropped.
 #[derive(Default)]
-pub(super) struct Request(Option<(Inode, TemporaryName)>);
+pub(super) struct Request {
+    asked: Option<(Inode, TemporaryName)>,
+    /// When it was first put to anybody: as another name of the lock file it has no time of its own.
+    began: Option<u64>,
+}
 
 impl Request {
     /// Asks the holder of the lock file `inode` at `lock_path` for room, once for each holder.
     pub(super) fn put_to(&mut self, lock_path: &Path, inode: Inode) {
-        if self.0.as_ref().is_some_and(|(asked, _)| *asked == inode) {
+        if self.asked.as_ref().is_some_and(|(asked, _)| *asked == inode) {
             return;
         }
-        let name = TemporaryName(scratch_path(lock_path, "waiting"));
+        let began = *self.began.get_or_insert_with(clock::unix_seconds_whole);
+        let name = TemporaryName(scratch_path(lock_path, &format!("waiting{began}_")));
         // Where it is refused (another user's lock file with mode 0600) the waiter depends on luck.
-        self.0 = fs::hard_link(lock_path, &name.0).is_ok().then_some((inode, name));
+        self.asked = fs::hard_link(lock_path, &name.0).is_ok().then_some((inode, name));
     }
 }
 
-/// Who has asked for room at `lock_path`, and how long ago by the file server's clock.
+/// Who has asked for room at `lock_path`, and how long ago by the clocks of both, in seconds: for people.
 pub(in crate::lock) fn waiting(lock_path: &Path) -> Vec<(String, Duration)> {
     let mut found = Vec::new();
     for entry in
@@ -42,9 +48,11 @@ pub(in crate::lock) fn waiting(lock_path: &Path) -> Vec<(String, Duration)> {
         let name = entry.file_name();
         let request = name.to_str().and_then(|name| name.strip_prefix(".lock_")?.split_once("_waiting"));
         // `<host>_<pid>`; a host name may hold an underscore.
-        let Some((host, pid)) = request.and_then(|(maker, _)| maker.rsplit_once('_')) else { continue };
-        let asked = entry.metadata().ok().and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
-        found.push((format!("process {pid} on {host}"), asked.unwrap_or_default()));
+        let Some((maker, asked)) = request else { continue };
+        let Some((host, pid)) = maker.rsplit_once('_') else { continue };
+        let began = asked.split_once('_').and_then(|(began, _)| began.parse().ok());
+        let waited = began.map_or(0, |began| clock::unix_seconds_whole().saturating_sub(began));
+        found.push((format!("process {pid} on {host}"), Duration::from_secs(waited)));
     }
     found
 }

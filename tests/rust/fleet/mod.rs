@@ -8,8 +8,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -308,12 +308,15 @@ pub fn in_parallel<I: Send, O: Send>(workers: usize, items: Vec<I>, work: impl F
     done.into_inner().expect("no panic").into_values().collect()
 }
 
-/// The seed of this run: given in `RELIABILITY_SEED`, or the time.
+/// The seed of this run, the same for all scenes of a process: given in `RELIABILITY_SEED`, or the time.
 pub fn seed() -> u64 {
-    let given = std::env::var("RELIABILITY_SEED").ok().and_then(|seed| seed.parse().ok());
-    given.unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        u64::from(now.subsec_nanos()) ^ now.as_secs()
+    static SEED: OnceLock<u64> = OnceLock::new();
+    *SEED.get_or_init(|| {
+        let given = std::env::var("RELIABILITY_SEED").ok().and_then(|seed| seed.parse().ok());
+        given.unwrap_or_else(|| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            u64::from(now.subsec_nanos()) ^ now.as_secs()
+        })
     })
 }
 
