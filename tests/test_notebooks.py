@@ -13,7 +13,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from support import SHARED
+from support import SHARED, SOURCE
 
 from tirastore import TiraStore
 from tirastore.measure.exploration import explore, pairs_to_explore
@@ -79,6 +79,18 @@ def executed(notebook: Path, store: Path, directory: Path) -> Any:
     return read(copy)
 
 
+@pytest.fixture(scope="module", params=["empty", "of one program"])
+def scarce(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a store that lacks what others have."""
+    path = tmp_path_factory.mktemp("scarce") / "s.db"
+    with TiraStore(path) as store:
+        if request.param == "of one program":
+            store.record("blur", SOURCE, "R(L0,comps=['c'])", False)
+            store.record("blur", SOURCE, "", True, [2.0, 2.1])
+            store.record("blur", SOURCE, "P(L0,comps=['c'])", True, [1.0, 1.1])
+    return path
+
+
 def said(notebook: Any) -> list[Any]:
     """Return all outputs, and make sure that none is an error or a warning."""
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
@@ -127,6 +139,13 @@ def test_it_runs_on_what_was_just_measured(path: Path, measured: Path, tmp_path:
     drawn = pictures(outputs)
     assert len(drawn) == len(pictures(said(read(path)))) > 0
     assert all(png.startswith(b"\x89PNG") for png in drawn)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs_on_a_store_that_holds_next_to_nothing(
+    path: Path, scarce: Path, tmp_path: Path
+) -> None:
+    said(executed(path, scarce, tmp_path))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

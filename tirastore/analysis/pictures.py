@@ -292,7 +292,8 @@ def draw_activity(
         bottom += counts[name].to_numpy()
     ax.set_ylabel(f"new records in {freq}")
     ax.set_xlabel("UTC")
-    ax.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left")
+    if len(counts.columns):
+        ax.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left")
     ax.figure.autofmt_xdate()
     return _tidied(ax, "y")
 
