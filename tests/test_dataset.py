@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import old_store, open_store, schedule
 
-from tirastore import CorruptRecordWarning, TiraStore
+from tirastore import CorruptRecordWarning, Measurement, TiraStore
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -171,6 +171,12 @@ def test_the_label_has_a_floor() -> None:
 def test_an_empty_store_gives_an_empty_data_set(store: TiraStore, tmp_path: Path) -> None:
     report = store.export_dataset(tmp_path / "d")
     assert report.rows == {"train": 0, "test": 0}
+    store.record("p", "void p() {}", "", True, [1.0])
+    store.export_dataset(tmp_path / "one")
+    for name in ("train", "test", "programs"):
+        empty = pq.read_table(tmp_path / "d" / f"{name}.parquet")
+        assert len(empty) == 0
+        assert empty.schema == pq.read_schema(tmp_path / "one" / f"{name}.parquet")
     assert (tmp_path / "d" / "manifest.json").is_file()
 
 
@@ -184,6 +190,62 @@ def test_filters_choose_records(filled: TiraStore, tmp_path: Path) -> None:
     assert same.content_hash == some.content_hash
     rows = [row for part in rows_of(tmp_path / "b").values() for row in part]
     assert {row["program_name"] for row in rows} <= set(names)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        [("program_name", "==", "p1")],
+        [["program_name", "==", "p1"]],
+        (("program_name", "==", "p1"),),
+        [(("program_name", "==", "p1"),)],
+        [[["program_name", "==", "p1"]], [("program_name", "==", "p1"), ("n_runs", ">", 1)]],
+        [],
+        [[]],
+    ],
+)
+def test_filters_are_those_of_a_search(filled: TiraStore, tmp_path: Path, filters: Any) -> None:
+    report = filled.export_dataset(tmp_path / "d", filters=filters)
+    read = sum(report.rows.values()) + sum(report.dropped.values())
+    assert read == len(filled.search(filters)) > 0
+
+
+@pytest.mark.parametrize(
+    "filters",
+    ["program_name", [("name", "==", "p1")], [[("n_runs", ">", "1")], "x"], [("n_runs",)]],
+)
+def test_what_is_no_filter_is_refused_as_a_search_refuses_it(
+    filled: TiraStore, tmp_path: Path, filters: Any
+) -> None:
+    with pytest.raises(ValueError, match=r"filter|field|expected int") as expected:
+        filled.search(filters)
+    with pytest.raises(ValueError, match=r"filter|field|expected int") as found:
+        filled.export_dataset(tmp_path / "d", filters=filters)
+    assert str(found.value) == str(expected.value)
+    assert not (tmp_path / "d").exists()
+
+
+def test_every_part_of_a_store_of_many_programs_is_found_by_an_index(
+    store: TiraStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is not would be a look at every record, for every part."""
+    programs = [Measurement(f"p{n}", f"void p{n}() {{}}", "", True, [1.0]) for n in range(2500)]
+    store.record_batch(programs)
+    asked = []
+    search = TiraStore.search
+
+    def spy(self: TiraStore, filters: Any, **more: Any) -> Any:
+        asked.append(filters)
+        return search(self, filters, **more)
+
+    monkeypatch.setattr(TiraStore, "search", spy)
+    some = [[("n_runs", "==", 1)], [("is_legal", "==", True), ("hostname", "!=", "")]]
+    for filters in (None, some):
+        report = store.export_dataset(tmp_path / "d", filters=filters)
+        assert sum(report.rows.values()) == 2500
+    assert len(asked) == 6
+    for filters in asked:
+        assert "INDEX records_by_program" in store.explain(filters)
 
 
 def test_damaged_records_are_left_out_with_a_warning(tmp_path: Path) -> None:

@@ -107,6 +107,22 @@ def test_an_impossible_partition_names_the_columns(
     assert sorted(path.name for path in tmp_path.iterdir() if "filled" not in path.name) == []
 
 
+def test_a_column_partitions_once(filled: TiraStore, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the column 'hostname' is given twice"):
+        filled.export_dataset(tmp_path / "d", partition_by=["hostname", "key", "hostname"])
+
+
+@pytest.mark.parametrize("value", ["n" * 243, "é" * 41])
+def test_a_value_too_long_for_a_folder_names_its_column(tmp_path: Path, value: str) -> None:
+    with open_store(tmp_path / "s.db") as store:
+        store.record(value[:-1], source(0), "", True, [1.0])
+        store.export_dataset(tmp_path / "fits", partition_by="program_name")
+        store.record(value, source(1), "", True, [1.0])
+        with pytest.raises(ValueError, match="the column 'program_name' has a value that is too"):
+            store.export_dataset(tmp_path / "d", partition_by="program_name")
+    assert not (tmp_path / "d").exists()
+
+
 def test_too_many_partitions_are_refused(
     filled: TiraStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,16 +217,17 @@ def test_the_manifest_adds_up(filled: TiraStore, tmp_path: Path) -> None:
     assert report.rows == manifest["rows"]
 
 
-def test_without_pyarrow_the_error_names_the_extra(tmp_path: Path) -> None:
-    code = """
-sys.modules["pyarrow"] = None
+@pytest.mark.parametrize("absent", ["pyarrow", "numpy"])
+def test_without_a_package_the_error_names_the_extra(tmp_path: Path, absent: str) -> None:
+    code = f"""
+sys.modules[{absent!r}] = None
 try:
     TiraStore(sys.argv[1]).export_dataset(sys.argv[2])
 except ImportError as error:
     print(error)
 """
     shown = run_python(code, tmp_path / "s.db", tmp_path / "d")
-    assert "pip install 'tirastore[analysis]'" in shown
+    assert f"needs {absent}, which is not installed: pip install 'tirastore[analysis]'" in shown
 
 
 def test_without_pyarrow_the_command_says_so_in_one_line(

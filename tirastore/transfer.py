@@ -198,7 +198,7 @@ class Transferred:
             In CSV, lists are JSON.
         partition_by : str or sequence of str, optional
             Columns: one file for each combination of their values, in directories such as
-            ``train/hostname=node01``, which stand for these columns.
+            ``train/hostname=node01``, which stand for these columns. Each at most once.
         split : sequence of float
             Fractions of the programs in training and test, or in training, validation and test.
             A program's part depends on its hash and `seed` alone.
@@ -222,9 +222,10 @@ class Transferred:
         FileExistsError
             There is something at `path` that is no data set, or a file in it that is not its own.
         ImportError
-            pyarrow is missing; the text says how to install it.
+            pyarrow or NumPy is missing; the text says how to install it.
         ValueError
-            A setting has no meaning.
+            A setting has no meaning, or a value of a column of `partition_by` is too long for the
+            name of a directory.
 
         Examples
         --------
@@ -239,7 +240,8 @@ class Transferred:
         >>> pyarrow.parquet.read_table("data/train.parquet")["speedup"][0].as_py() in (1.0, 2.0)
         True
         """
-        needed("pyarrow", "writing a data set")
+        for module in ("pyarrow", "numpy"):
+            needed(module, "writing a data set")
         from tirastore.dataset.export import Settings, export_dataset  # noqa: PLC0415
 
         by = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by or ())

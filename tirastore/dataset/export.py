@@ -37,8 +37,13 @@ COLUMNS = (
 )
 #: Records that are read at once, unless one program has more.
 _CHUNK = 1 << 16
+#: Programs that are read at once: for more hashes than that a search takes no index, and reads
+#: the whole store.
+_MOST_PROGRAMS = 1000
 #: Files that are open at once.
 _MOST_PARTITIONS = 1000
+#: Bytes of the name of a folder, on every usual file system.
+_LONGEST_NAME = 255
 
 
 class Settings(NamedTuple):
@@ -59,6 +64,11 @@ def export_dataset(store: TiraStore, path: Path, settings: Settings) -> DatasetR
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {settings.format!r}")
     if settings.min_runs < 1:
         raise ValueError(f"min_runs must be 1 or more, got {settings.min_runs}")
+    for name, count in collections.Counter(settings.partition_by).items():
+        if count > 1:
+            raise ValueError(f"partition_by: the column {name!r} is given twice")
+    # Filters that are none are refused as they were given, without those that are added to them.
+    store.explain(settings.filters)
     _refuse_foreign(path)
     aside = path.parent / f".{path.name}.{secrets.token_hex(4)}.new"
     aside.mkdir()
@@ -132,23 +142,32 @@ def _programs_of(store: TiraStore, filters: Any) -> Iterator[Any]:
         for program_hash, size in sizes:
             hashes.append(program_hash)
             waiting += size
-            if waiting >= _CHUNK:
+            if waiting >= _CHUNK or len(hashes) >= _MOST_PROGRAMS:
                 yield _records_of(store, hashes, filters)
                 read += waiting
                 done(read)
                 hashes, waiting = [], 0
-        if hashes:
+        # Of an empty store, too: its data set has the same files and columns as any other.
+        if hashes or not sizes:
             yield _records_of(store, hashes, filters)
 
 
 def _records_of(store: TiraStore, hashes: list[str], filters: Any) -> Any:
     wanted = ("program_hash", "in", hashes)
-    any_of = filters if filters and isinstance(filters[0], list) else [list(filters or [])]
-    search = store.search([[wanted, *all_of] for all_of in any_of], columns=list(COLUMNS))
+    any_of = [[wanted, *all_of] for all_of in _lists_of(filters)]
+    search = store.search(any_of, columns=list(COLUMNS))
     records = search.to_arrow()
     keys = ("program_hash", "key")
     order = pa.table({name: records[name].cast(pa.string()) for name in keys})
     return records.take(pc.sort_indices(order, [(name, "ascending") for name in keys]))
+
+
+def _lists_of(filters: Any) -> list[Any]:
+    """Return the lists of tests, of which one has to hold; a test begins with a name."""
+    if not filters:
+        return [[]]
+    is_one_list = all(test and isinstance(test[0], str) for test in filters)
+    return [filters] if is_one_list else list(filters)
 
 
 class _DataSet:
@@ -233,7 +252,7 @@ class _DataSet:
         rows = rows.drop_columns(list(by))
         for values, members in groups.items():
             pairs = zip(by, values, strict=True)
-            folders = "/".join(f"{name}={_folder(value)}" for name, value in pairs)
+            folders = "/".join(_folder(name, value) for name, value in pairs)
             self._write(f"{part}/{folders}/rows.{ending}", rows.take(pa.array(members)))
 
     def _write(self, name: str, table: Any) -> None:
@@ -273,11 +292,18 @@ class _DataSet:
         }
 
 
-def _folder(value: Any) -> str:
-    """Return the value of a column as Hive's partitions spell it in a path."""
-    if value is None:
-        return "__HIVE_DEFAULT_PARTITION__"
-    return urllib.parse.quote(str(value), safe="")
+def _folder(name: str, value: Any) -> str:
+    """Return a column and its value as Hive's partitions spell them in a path."""
+    spelled = (
+        "__HIVE_DEFAULT_PARTITION__" if value is None else urllib.parse.quote(str(value), safe="")
+    )
+    folder = f"{name}={spelled}"
+    if len(folder) > _LONGEST_NAME:
+        raise ValueError(
+            f"partition_by: the column {name!r} has a value that is too long for the name of a "
+            f"folder, which has {_LONGEST_NAME} bytes at most: {str(value)[:40]!r}..."
+        )
+    return folder
 
 
 def _plain(value: Any) -> Any:
