@@ -173,6 +173,21 @@ def test_what_is_no_json_ends_an_import_also_of_one_that_skips(
         assert (caught.value.line, caught.value.column) == at
 
 
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "stream"])
+@pytest.mark.parametrize("part", [0.05, 0.6, 0.99])
+def test_a_table_that_is_cut_off_ends_an_import_also_of_one_that_skips(
+    store: TiraStore, tmp_path: Path, kind: str, part: float
+) -> None:
+    path = table(tmp_path, kind, rows(5000))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * part)])
+    for on_error in ("raise", "skip"):
+        with pytest.raises(IngestError, match="cut off or damaged") as caught:
+            store.ingest(path, on_error=on_error)  # type: ignore[arg-type]
+        assert caught.value.path == path
+        assert str(caught.value).startswith(f"{path}: row {caught.value.line}: ")
+
+
 @pytest.mark.parametrize("kind", TABLES)
 def test_bad_rows_are_left_out_and_counted_and_the_others_come_in(
     store: TiraStore, tmp_path: Path, kind: str

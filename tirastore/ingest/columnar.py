@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tirastore.extras import needed
-from tirastore.ingest.entry import Place
+from tirastore.ingest.entry import Place, Unreadable
 from tirastore.ingest.tables import Table
 
 if TYPE_CHECKING:
@@ -22,13 +23,27 @@ _ROWS = 1000
 
 
 def read(path: Path, sources: Sources, kind: str) -> Iterator[Event]:
-    """Read a Parquet or Arrow file, with the columns of ``store.search``."""
+    """Read a Parquet or Arrow file, such as one of what ``store.search`` answers.
+
+    Raises
+    ------
+    Unreadable
+        The file is cut off or damaged.
+    """
+    arrow = needed("pyarrow", f"reading {kind}")
     table = Table(sources)
-    number = 0
-    for batch in batches(path, kind):
-        for row in batch.to_pylist():
-            number += 1
-            yield from table.entry(row, partial(Place, number, unit="row"))
+    rows = (row for batch in batches(path, kind) for row in batch.to_pylist())
+    for number in itertools.count(1):
+        place = partial(Place, number, unit="row")
+        try:
+            row = next(rows, None)
+        except (arrow.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the file system's own
+            raise Unreadable(place(), f"the file is cut off or damaged: {error}") from error
+        if row is None:
+            return
+        yield from table.entry(row, place)
 
 
 def batches(path: Path, kind: str) -> Iterator[Any]:

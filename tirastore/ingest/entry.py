@@ -10,7 +10,16 @@ from tirastore.records import Measurement
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Entry", "Event", "NamedProgram", "Origin", "Place", "Problem", "measured"]
+__all__ = [
+    "Entry",
+    "Event",
+    "NamedProgram",
+    "Origin",
+    "Place",
+    "Problem",
+    "Unreadable",
+    "measured",
+]
 
 #: The part of a measurement that a cause is about.
 Field = Literal["source", "schedule", "is_legal", "execution_times", "status"]
@@ -72,6 +81,14 @@ class Problem(NamedTuple):
 
     place: Place
     cause: str
+
+
+class Unreadable(ValueError):  # noqa: N818 -- as users get it, it is an IngestError
+    """From some place of a file on nothing can be read."""
+
+    def __init__(self, place: Place, cause: str) -> None:
+        super().__init__(cause)
+        self.place = place
 
 
 Event = Entry | NamedProgram | Problem

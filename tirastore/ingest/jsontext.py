@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from tirastore.ingest.entry import Place
+from tirastore.ingest.entry import Place, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,12 +22,8 @@ _PIECE = 1 << 20
 _LONGEST = 1 << 24
 
 
-class JsonError(ValueError):
+class JsonError(Unreadable):
     """Text that is no JSON, or not the JSON that was expected."""
-
-    def __init__(self, place: Place, cause: str) -> None:
-        super().__init__(cause)
-        self.place = place
 
 
 class Fragment(NamedTuple):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from tirastore.errors import IngestError
-from tirastore.ingest.entry import Entry, NamedProgram, Place, Problem
+from tirastore.ingest.entry import Entry, NamedProgram, Place, Problem, Unreadable
 from tirastore.ingest.formats import FORMATS, guess, read
-from tirastore.ingest.jsontext import JsonError
 from tirastore.ingest.sources import sources_of
 from tirastore.progress import progress
 from tirastore.reports import ImportReport
@@ -89,7 +88,7 @@ class _Loading:
                         self.read += 1
                         self.write()
                         self.refuse(place, cause)
-        except JsonError as error:
+        except Unreadable as error:
             # Nothing behind it can be read: no matter of skipping.
             self.write()
             self.fail(error.place, str(error))
