@@ -1,5 +1,6 @@
 """Files of measurements come in whole, once, and what is wrong with them is said with its place."""
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -74,6 +75,39 @@ def test_a_table_may_say_where_and_when_a_measurement_was_made(
     assert found.details == {"note": "é"}
     (run,) = store.runs("", ROW["source_code"], "")
     assert run.environment == {"cpu_model": "Another", "cores": 2}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
+def test_what_a_search_answers_comes_back_whole(
+    store: TiraStore, tmp_path: Path, kind: str
+) -> None:
+    for number, more in enumerate(
+        [
+            {"is_legal": True, "execution_times": [1.5, 1.25], "details": {"note": 'é, "x"'}},
+            {"is_legal": True, "status": "timeout", "details": {"bound": 2.5}},
+            {"is_legal": True, "status": "failed", "details": {"message": "it\ncrashed"}},
+            {"is_legal": True, "status": "unmeasured"},
+            {"is_legal": False},
+        ]
+    ):
+        store.record("mm", "void mm() {}", schedule(number), **more)
+    columns = [*store.search().column_names, "source_code"]
+    records = store.search(columns=columns)
+    path = tmp_path / f"records.{kind}"
+    if kind == "csv":
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(records)
+    elif kind == "parquet":
+        pytest.importorskip("pyarrow.parquet").write_table(records.to_arrow(), path)
+    else:
+        found = records.to_arrow()
+        with pytest.importorskip("pyarrow").ipc.new_file(path, found.schema) as file:
+            file.write_table(found)
+    with open_store(tmp_path / "other.db") as other:
+        assert numbers(other.ingest(path)) == (5, 5, 0, 0)
+        assert list(other.search(columns=columns)) == list(records)
 
 
 def test_what_is_recorded_stays(store: TiraStore, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ TYPES = {
     "schedule": pa.string(),
     "is_legal": pa.bool_(),
     "status": NAME,
+    "details": pa.string(),
     "execution_times": pa.list_(pa.float64()),
     "n_runs": pa.int64(),
     "min_time": pa.float64(),
@@ -144,6 +145,17 @@ def test_records_are_a_sequence(records: Records) -> None:
         records[::2]
 
 
+def test_a_size_is_that_of_the_values(store: TiraStore, records: Records) -> None:
+    """What was allocated for more records than there are does not count."""
+    assert 0 < records.nbytes <= 2 * pa.table(records).nbytes
+    assert store.search([("key", "==", "")]).nbytes == 0
+    many(store, 3000)
+    large = store.search(columns=["schedule", "min_time"])
+    text = sum(len(record["schedule"]) + 4 + 8 for record in large)
+    assert text <= large.nbytes <= text + len(large)
+    assert large[:1000].nbytes < large.nbytes / 2
+
+
 def test_records_outlive_their_store(store: TiraStore, records: Records) -> None:
     store.close()
     assert records.to_arrow().num_rows == 3
@@ -245,7 +257,7 @@ def test_errors_within_a_scan_are_ours(store: TiraStore) -> None:
         ("pandas", "records.to_pandas()", r"pip install 'tirastore[analysis]'"),
         ("pyarrow", "store.scan()", r"pip install 'tirastore[analysis]'"),
         ("numpy", "records.to_numpy()", r"pip install 'tirastore[analysis]'"),
-        ("polars", "records.to_polars()", "pip install polars"),
+        ("polars", "records.to_polars()", r"pip install 'tirastore[polars]'"),
     ],
 )
 def test_what_is_not_installed_is_named(

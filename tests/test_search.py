@@ -233,8 +233,8 @@ def test_pages_are_parts_of_the_whole(filled: TiraStore) -> None:
             'no field "time"; there are key, program_name, program_hash, schedule',
         ),
         (
-            [("min_time", "=", 1.0)],
-            'no operator "="; there are ==, !=, <, <=, >, >=, in, not in, match',
+            [("min_time", "=<", 1.0)],
+            'no operator "=<"; there are ==, !=, <, <=, >, >=, in, not in, match',
         ),
         ([("min_time", "<", "1")], "expected int or float"),
         ([("min_time", "<", True)], "expected int or float"),
@@ -280,6 +280,24 @@ def test_bad_arguments_are_refused(store: TiraStore) -> None:
     store.close()
     with pytest.raises(StoreClosedError):
         store.search()
+
+
+def test_one_equals_sign_is_as_good_as_two(filled: TiraStore) -> None:
+    for field, value in (("program_name", "blur"), ("min_time", 2.0), ("transformations", ["P"])):
+        one, two = [(field, "=", value)], [(field, "==", value)]
+        assert keys(filled.search(one)) == keys(filled.search(two)) != []
+        assert filled.explain(one) == filled.explain(two)
+
+
+def test_details_are_found_as_they_were_recorded(store: TiraStore) -> None:
+    store.record("p", SOURCE, "", True, [1.0], details={"note": "é"})
+    store.record("p", SOURCE, "P(L0,comps=['c'])", True, status="timeout", details={"bound": 9})
+    store.record("p", SOURCE, "R(L0,comps=['c'])", False)
+    found = [record["details"] for record in store.search(columns=["details"])]
+    assert found == ['{"note":"é"}', '{"bound":9}', None]
+    (timeout,) = store.search([("details", "match", "*bound*")])
+    assert timeout["status"] == "timeout"
+    assert len(store.search([("details", "is null")])) == 1
 
 
 def test_dates_of_any_zone_are_compared_as_moments(tmp_path: Path) -> None:

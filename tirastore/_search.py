@@ -47,7 +47,7 @@ class Searched:
         ----------
         filters : list of (field, operator, value), or list of such lists, optional
             A list of tests lets pass what passes all of them; a list of lists what passes all of
-            one list. Operators are ``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in``,
+            one list. Operators are ``==`` (or ``=``), ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in``,
             ``not in``, ``match`` (a shell pattern), ``is null`` and ``not null``. A record without
             a value passes ``is null`` alone. Fields are all columns; see the notes.
         sort_by : str or list of str, optional
@@ -83,8 +83,9 @@ class Searched:
         -----
         ``key``, ``program_name`` (the first under which it was recorded), ``program_hash``,
         ``schedule``, ``is_legal``, ``status`` (``measured``, ``illegal``, ``unmeasured``,
-        ``timeout``, ``failed``), ``execution_times`` (milliseconds), ``n_runs``, ``min_time``,
-        ``median_time``, ``mean_time``, ``std_time`` (of a sample: none of fewer than two runs),
+        ``timeout``, ``failed``), ``details`` (JSON), ``execution_times`` (milliseconds),
+        ``n_runs``, ``min_time``, ``median_time``, ``mean_time``, ``std_time`` (of a sample: none of
+        fewer than two runs),
         ``speedup`` (the best time of the unscheduled program over ``min_time``),
         ``transformations`` (names in order, such as ``["I", "T2"]``; ``in`` asks whether one of
         them is among the values, ``==`` for the whole list), ``n_transformations``, ``features``,

@@ -30,7 +30,7 @@ class Records:
     """Records of a store as columns, as :meth:`TiraStore.search` answers them.
 
     Whatever takes Arrow data takes records, without a copy and as often as it likes:
-    ``pyarrow.table(records)``, ``polars.from_arrow(records)``, or the name of a variable in a query
+    ``pyarrow.table(records)``, ``polars.DataFrame(records)``, or the name of a variable in a query
     of DuckDB. They are what the store held when it was searched; nothing of it is held open.
 
     Attributes
@@ -38,7 +38,8 @@ class Records:
     column_names : list of str
         Names of the columns, in order.
     nbytes : int
-        Bytes of the columns.
+        Bytes that the values of the columns take. A slice counts all lists and names of the batches
+        that it is of.
 
     Notes
     -----
@@ -70,7 +71,7 @@ class Records:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the columns."""
+        """Bytes that the values of the columns take."""
         return self._core.nbytes
 
     def __len__(self) -> int:
@@ -172,7 +173,7 @@ class Records:
         >>> store.search(columns=["program_name", "min_time"]).to_polars().shape
         (0, 2)
         """
-        polars = needed("polars", "to_polars()", "pip install polars")
+        polars = needed("polars", "to_polars()", "pip install 'tirastore[polars]'")
         return cast("pl.DataFrame", polars.DataFrame(self))
 
     def to_numpy(self) -> npt.NDArray[np.float64]:

@@ -1,5 +1,7 @@
 //! Results of records, the times of many in one piece of memory.
 
+use serde_json::Value;
+
 use crate::measurement::Status;
 use crate::storage::result_json;
 
@@ -10,6 +12,8 @@ pub(super) struct Decoded {
     /// Are there times, maybe none?
     pub(super) has_times: bool,
     pub(super) status: Status,
+    /// As JSON; few records have some.
+    pub(super) details: Option<Box<str>>,
 }
 
 /// Decodes `text`; its times are put behind those that are in `times`. Those of old rows may be NaN or infinite.
@@ -48,7 +52,7 @@ fn plain(text: &str, times: &mut Vec<f64>) -> Option<Decoded> {
         rest = "}";
     }
     let status = Status::derived(is_legal, times.len() > before);
-    (rest == "}").then_some(Decoded { is_legal, has_times, status })
+    (rest == "}").then_some(Decoded { is_legal, has_times, status, details: None })
 }
 
 /// Reads numbers up to the bracket that closes them; what stands behind it.
@@ -96,6 +100,7 @@ fn general(text: &str, times: &mut Vec<f64>) -> Result<Decoded, String> {
         is_legal: outcome.is_legal,
         has_times: outcome.execution_times.is_some(),
         status: outcome.status(),
+        details: outcome.details.map(|details| Value::Object(details).to_string().into()),
     })
 }
 
@@ -168,6 +173,7 @@ mod tests {
             r#"{"is_legal":true,"execution_times":null,"status":"failed","details":{"a":1},"environment":3}"#;
         let decoded = decode(text, &mut Vec::new()).expect("readable");
         assert_eq!(decoded.status, Status::Failed);
+        assert_eq!(decoded.details.as_deref(), Some(r#"{"a":1}"#));
         assert!(!decoded.has_times);
     }
 

@@ -12,6 +12,7 @@ pub enum Field {
     Schedule,
     IsLegal,
     Status,
+    Details,
     ExecutionTimes,
     Runs,
     MinTime,
@@ -81,13 +82,14 @@ impl Kind {
 }
 
 /// Every field in the order of columns, its name, and what it holds.
-const FIELDS: [(Field, &str, Kind); 23] = [
+const FIELDS: [(Field, &str, Kind); 24] = [
     (Field::Key, "key", Kind::Text),
     (Field::ProgramName, "program_name", Kind::Name),
     (Field::ProgramHash, "program_hash", Kind::Name),
     (Field::Schedule, "schedule", Kind::Text),
     (Field::IsLegal, "is_legal", Kind::Truth),
     (Field::Status, "status", Kind::Name),
+    (Field::Details, "details", Kind::Text),
     (Field::ExecutionTimes, "execution_times", Kind::Times),
     (Field::Runs, "n_runs", Kind::Count),
     (Field::MinTime, "min_time", Kind::Number),

@@ -259,7 +259,7 @@ mod tests {
     fn what_is_no_test_says_what_there_is() {
         for (field, operator, constant, part) in [
             ("time", "==", Constant::Null, "there are key, program_name"),
-            ("key", "=", text("a"), "there are ==, !=, <"),
+            ("key", "=<", text("a"), "there are ==, !=, <"),
             ("is_legal", "<", Constant::Truth(true), "it can with ==, !=, in, not in, is null, not null"),
             ("execution_times", "==", Constant::List(Vec::new()), "it can with is null, not null"),
             (

@@ -35,12 +35,13 @@ const OPERATORS: [(Operator, &str); 11] = [
 ];
 
 impl Operator {
-    /// The operator that is spelled so.
+    /// The operator that is spelled so; `=` is `==`.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] that lists the operators.
     pub fn from_name(name: &str) -> Result<Self> {
+        let name = if name == "=" { "==" } else { name };
         OPERATORS.iter().find(|(_, known)| *known == name).map(|(operator, _)| *operator).ok_or_else(|| {
             let known: Vec<_> = OPERATORS.iter().map(|(_, name)| *name).collect();
             Error::InvalidArgument(format!("there is no operator {name:?}; there are {}", known.join(", ")))
@@ -68,5 +69,21 @@ impl Operator {
             }
             Self::Match => matches!(kind, Kind::Text | Kind::Name | Kind::Kinds),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operator_is_found_by_its_name() {
+        for (index, (operator, name)) in OPERATORS.iter().enumerate() {
+            assert_eq!((*operator as usize, operator.name()), (index, *name));
+            assert_eq!(Operator::from_name(name).expect("known"), *operator);
+        }
+        assert_eq!(Operator::from_name("=").expect("as =="), Operator::Equal);
+        let error = Operator::from_name("=<").expect_err("unknown").to_string();
+        assert!(error.contains("\"=<\"; there are ==, !=, <"), "{error}");
     }
 }

@@ -67,6 +67,7 @@ impl Record<'_> {
             Field::Schedule => Value::Text(stored.schedule),
             Field::IsLegal => Value::Truth(content.decoded.is_legal),
             Field::Status => Value::Text(content.decoded.status.name()),
+            Field::Details => Value::text(content.decoded.details.as_deref()),
             Field::ExecutionTimes if content.decoded.has_times => Value::Times(self.times),
             Field::ExecutionTimes => Value::Null,
             Field::Runs => count(self.times.len()),

@@ -56,9 +56,12 @@ impl Records {
         self.found.schema.fields().iter().map(|field| field.name().clone()).collect()
     }
 
+    /// What the values take, however much was allocated for them.
     #[getter]
-    fn nbytes(&self) -> usize {
-        self.found.batches.iter().map(RecordBatch::get_array_memory_size).sum()
+    fn nbytes(&self) -> PyResult<usize> {
+        let columns = self.found.batches.iter().flat_map(RecordBatch::columns);
+        let sizes = columns.map(|column| column.to_data().get_slice_memory_size());
+        sizes.sum::<Result<_, _>>().map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     /// Key and cause of each row that was left out.
