@@ -91,6 +91,7 @@ def test_a_search_finds_what_meets_all_conditions(path: Path) -> None:
     assert schedules() == ["", TILED, REVERSED, ""]
     assert schedules("min_time < 3") == [TILED, ""]
     assert schedules("min_time<3", "program_name == blur") == [TILED]
+    assert schedules("min_time=2", "program_name = blur") == [TILED]
     assert schedules("schedule match *T2*") == [TILED]
     assert schedules("is_legal == false") == schedules("min_time is null") == [REVERSED]
     assert schedules("speedup  not null", 'schedule != ""') == [TILED]
@@ -124,8 +125,9 @@ def test_what_does_not_exist_is_answered_by_what_does(path: Path) -> None:
         assert "speedup" in message
 
 
-def test_a_condition_that_is_none_is_a_wrong_call(path: Path) -> None:
-    assert "min_time < 3" in run("search", path, "--where", "min_time", code=2)
+@pytest.mark.parametrize("condition", ["min_time", "min_time ~ 3", "min_time =< 3"])
+def test_a_condition_that_is_none_is_a_wrong_call(path: Path, condition: str) -> None:
+    assert "min_time < 3" in run("search", path, "--where", condition, code=2)
 
 
 def test_ctrl_c_has_the_status_of_shells(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +136,17 @@ def test_ctrl_c_has_the_status_of_shells(path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(TiraStore, "search", interrupted)
     assert run("search", path, code=130).strip() == ""
+
+
+def test_a_merge_says_what_came_of_each_store(path: Path, tmp_path: Path) -> None:
+    for number, fmt in enumerate(("json", "csv")):
+        with TiraStore(tmp_path / f"{fmt}.db") as store:
+            store.record("new", SOURCE, f"U(L0,{number},comps=['c'])", True, [1.0])
+    (merged,) = in_json("merge", path, tmp_path / "json.db")
+    numbers = {"read": 1, "written": 1, "already_there": 0, "skipped": 0}
+    assert merged == {"store": str(tmp_path / "json.db"), **numbers, "errors": []}
+    rows = in_csv("merge", path, tmp_path / "json.db", tmp_path / "csv.db")
+    assert [(row["written"], row["already_there"]) for row in rows] == [("0", "1"), ("1", "0")]
 
 
 def test_the_best_are_the_fastest(path: Path) -> None:

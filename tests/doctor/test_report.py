@@ -1,5 +1,8 @@
 """What `tirastore doctor` promises: it sees what is broken, says so, and leaves nothing behind."""
 
+import csv
+import io
+import json
 import signal
 import subprocess
 import sys
@@ -39,6 +42,19 @@ def test_every_check_reports(tmp_path: Path) -> None:
         "file server's clock",
     }
     assert all(finding.seen for finding in report.findings)
+
+
+def test_scripts_read_what_each_check_found(tmp_path: Path) -> None:
+    shown = call(tmp_path, "--format", "json")
+    assert shown.exit_code == 0, shown.output
+    found = json.loads(shown.stdout)
+    assert {row["check"] for row in found} == set(verdicts(examine(tmp_path)))
+    assert {row["verdict"] for row in found} <= {"ok", "note"}
+    missing = call(tmp_path, tmp_path.parent, "--format", "csv")
+    assert missing.exit_code == 1
+    rows = list(csv.DictReader(io.StringIO(missing.stdout)))
+    assert "problem" in {row["verdict"] for row in rows}
+    assert all(row["seen"] for row in rows)
 
 
 def test_a_file_system_in_memory_is_named() -> None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from dataclasses import asdict
 from pathlib import Path  # noqa: TC003
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from tirastore.cli.output import format_option, print_rows
 from tirastore.cli.shared import PATH, STORE, Command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tirastore.cli.output import Format
     from tirastore.doctor import Report
 
+_FIELDS = ("check", "verdict", "seen", "advice")
 _WIDE = 110
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
@@ -32,7 +36,8 @@ _COLOURS = {"ok": "green", "note": "yellow", "problem": "bold red"}
 )
 @STORE
 @click.argument("path2", type=PATH, required=False)
-def doctor(path: Path, path2: Path | None) -> None:
+@format_option
+def doctor(path: Path, path2: Path | None, fmt: Format) -> None:
     """Check whether a store can be kept at PATH, a store or a directory.
 
     Races processes for the operations that locks are made of, and looks at what else a store needs:
@@ -56,7 +61,10 @@ def doctor(path: Path, path2: Path | None) -> None:
                 assist(task.meeting_point(directory))
             return
         report = examine(path, path2, task=task)
-    _show(report)
+    if fmt == "table":
+        _show(report)
+    else:
+        print_rows(_FIELDS, map(asdict, report.findings), fmt)
     if not report.safe:
         raise SystemExit(1)
 
@@ -69,8 +77,11 @@ def _signals_end_it_once() -> Iterator[None]:
     that the first one began.
     """
     numbers = (signal.SIGINT, signal.SIGTERM)
+    ended = False
 
     def end(number: int, _frame: object) -> NoReturn:
+        nonlocal ended
+        ended = True
         for other in numbers:
             signal.signal(other, signal.SIG_IGN)
         raise SystemExit(128 + number)
@@ -79,8 +90,10 @@ def _signals_end_it_once() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        # After a signal the process ends: a second one would change its status.
+        if not ended:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
 
 
 def _show(report: Report) -> None:

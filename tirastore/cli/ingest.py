@@ -1,15 +1,24 @@
 """``tirastore ingest`` and ``merge``: measurements from files and other stores."""
 
-from pathlib import Path
-from typing import Any, Literal
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from tirastore import ImportReport, TiraStore
+from tirastore import TiraStore
+from tirastore.cli.output import format_option, print_rows
 from tirastore.cli.shared import PATH, Command, printable
+
+if TYPE_CHECKING:
+    from tirastore import ImportReport
+    from tirastore.cli.output import Format
 
 #: As in :mod:`tirastore.ingest.formats`, which help does not load.
 _FORMATS = ("json", "jsonl", "explored", "csv", "tsv", "parquet", "arrow")
+_MERGED = ("store", "read", "written", "already_there", "skipped", "errors")
 _DIALECTS = ("tiralib", "percomp", "rl1", "looper", "master")
 
 
@@ -84,15 +93,22 @@ def ingest(
     is_flag=True,
     help="Merge although their times cannot be compared: they are of different CPUs.",
 )
-def merge(path: Path, others: tuple[Path, ...], *, allow_cpu_mismatch: bool) -> None:
+@format_option
+def merge(path: Path, others: tuple[Path, ...], *, allow_cpu_mismatch: bool, fmt: Format) -> None:
     """Record everything that each store OTHER holds in the store PATH.
 
     OTHER is left as it is; it may be in use, and of the original TiraStore. What is recorded in
     PATH already stays.
     """
+    merged = []
     with TiraStore(path, allow_cpu_mismatch=allow_cpu_mismatch) as store:
         for other in others:
-            _print(other, store.merge(other))
+            report = store.merge(other)
+            merged.append({"store": str(other), **asdict(report)})
+            if fmt == "table":
+                _print(other, report)
+    if fmt != "table":
+        print_rows(_MERGED, merged, fmt)
 
 
 def _print(path: Path, report: ImportReport) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("program_name", "schedule", "is_legal", "n_runs", "min_time", "speedup", "hostname")
 _CONDITION = re.compile(
-    r"\s*(?P<field>\w+)\s*(?P<operator>==|!=|<=|>=|=|<|>|\b(?:not\s+in|in|match|is\s+null|not\s+null)\b)"
+    r"\s*(?P<field>\w+)\s*(?P<operator>(?:==|!=|<=|>=|=|<|>)(?![=!<>])|\b(?:not\s+in|in|match|is\s+null|not\s+null)\b)"
     r"\s*(?P<value>.*?)\s*",
     re.DOTALL,
 )
@@ -66,8 +66,8 @@ def _value(text: str, *, listed: bool) -> Any:
     "filters",
     callback=_conditions,
     multiple=True,
-    help="FIELD OPERATOR VALUE, with == != < <= > >= in, not in, match (a glob), is null, not "
-    "null. May be repeated: all have to hold.",
+    help="FIELD OPERATOR VALUE, with == (or =) != < <= > >= in, not in, match (a glob), is null, "
+    "not null. May be repeated: all have to hold.",
 )
 @click.option("--sort-by", help="A column; default: the order of creation.")
 @click.option("--descending", is_flag=True, help="The largest first.")
