@@ -79,7 +79,7 @@ $(LOGS)/%.log:
 
 # As root the packages are installed that are missing; what cannot be had is skipped, with the reason.
 CLUSTER := short
-CLUSTER_PACKAGES := slurm-wlm munge moosefs-master moosefs-chunkserver moosefs-client moosefs-cli iproute2 \
+CLUSTER_PACKAGES := slurm-wlm munge moosefs-master moosefs-chunkserver moosefs-client moosefs-cli iproute2 xfsprogs \
     $(if $(filter long,$(CLUSTER)),glusterfs-server glusterfs-client)
 
 .PHONY: cluster-test

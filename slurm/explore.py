@@ -15,8 +15,8 @@ import socket
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from tirastore import (
     ClaimLostError,
@@ -42,6 +42,8 @@ POLL_S = 1.0
 REPORT_S = 60.0
 TRIES = 10
 RETRY_S = 5.0
+
+T = TypeVar("T")
 
 
 class Ended(BaseException):
@@ -98,8 +100,10 @@ class Worker:
         try:
             with Measurer() as measurer:
                 while self.left:
-                    claims = self.store.claim_many(
-                        candidates, limit=self.options.batch, lease=self.options.lease
+                    claims = self.insist(
+                        lambda: self.store.claim_many(
+                            candidates, limit=self.options.batch, lease=self.options.lease
+                        )
                     )
                     self.measure(measurer, claims)
                     if not claims and self.look_around():
@@ -115,8 +119,9 @@ class Worker:
 
     def look_around(self) -> bool:
         """Forget what others have recorded, or found to fail; tell whether anything is left."""
-        known = self.store.contains_many(self.left.values())
-        failed = {claim.key for claim in self.store.claims() if claim.state == "failed"}
+        known = self.insist(lambda: self.store.contains_many(self.left.values()))
+        claims = self.insist(self.store.claims)
+        failed = {claim.key for claim in claims if claim.state == "failed"}
         for key, is_known in zip(list(self.left), known, strict=True):
             if is_known or key in failed:
                 del self.left[key]
@@ -139,7 +144,7 @@ class Worker:
     def is_ours(self, claim: Claim) -> bool:
         """Renew a claim; tell whether it is still there."""
         try:
-            claim.renew()
+            self.insist(claim.renew)
         except ClaimLostError:
             # We were stopped for longer than the lease, and somebody else has it now.
             self.counts["lost"] += 1
@@ -164,7 +169,7 @@ class Worker:
     def fail(self, claim: Claim, message: str) -> None:
         """Tell others that it cannot be measured."""
         try:
-            insist(lambda: claim.fail(message))
+            self.insist(lambda: claim.fail(message), result=True)
         except ClaimLostError:
             self.counts["lost"] += 1
             return
@@ -172,17 +177,38 @@ class Worker:
         del self.left[claim.key]
 
     def record(self, claim: Claim, outcome: Outcome) -> None:
-        """Record what was measured, also where it took longer than its lease."""
+        """Record what was measured, also where others have recorded the pair meanwhile."""
         result = outcome.is_legal, outcome.execution_times
         try:
-            insist(lambda: claim.complete(*result))
+            is_recorded = self.insist(lambda: claim.complete(*result), result=True)
         except ClaimLostError:
+            is_recorded = False
+        if not is_recorded:
+            # Whoever overtook us may have recorded the pair: this is a further run. By a buffer,
+            # whose flush writes once however often it is tried.
+            beside = self.store.buffered(background=False, on_sigterm=False)
             pair = claim.program_name, claim.program_source_code, claim.schedule
-            self.store.record(*pair, *result, if_exists="append")
+            beside.record(*pair, *result, if_exists="append")
+            self.insist(beside.flush, result=True)
+            beside.close()
         self.counts["measured"] += 1
         del self.left[claim.key]
         if self.options.verbose:
             print(f"measured {claim.program_name} {claim.schedule}", flush=True)
+
+    def insist(self, call: Callable[[], T], *, result: bool = False) -> T:
+        """Call though the store has errors for a while.
+
+        SIGTERM ends that between two tries, unless the call is to store a `result`.
+        """
+        for _ in range(TRIES - 1):
+            try:
+                return call()
+            except (OSError, StorageError) as error:
+                self.report(f"tries again after: {error}")
+            with nullcontext() if result else self.ending.interrupts():
+                time.sleep(RETRY_S)
+        return call()
 
     def report(self, what: str, every: float = 0.0) -> None:
         """Print a line about how far it is, if the last one is `every` seconds old."""
@@ -195,19 +221,6 @@ class Worker:
             f"{time.strftime('%H:%M:%S')} {socket.gethostname()}: {what}; {counts}; {left}",
             flush=True,
         )
-
-
-def insist(end: Callable[[], object]) -> None:
-    """End a claim though the store has errors for a while: a measurement costs more than that."""
-    for left in reversed(range(TRIES)):
-        try:
-            end()
-        except (OSError, StorageError):
-            if not left:
-                raise
-            time.sleep(RETRY_S)
-        else:
-            return
 
 
 def main() -> int:

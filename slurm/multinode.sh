@@ -19,7 +19,9 @@ slurm=
 if command -v srun >/dev/null && [[ -z ${TIRASTORE_TEST_LOCALLY:-} ]]; then slurm=yes; fi
 if [[ $slurm && -z ${SLURM_JOB_ID:-} ]]; then
     partition=(${SLURM_PARTITION:+--partition="$SLURM_PARTITION"})
-    there=$(sinfo --noheader --Node --format=%N --states=idle,mixed,allocated "${partition[@]}" | sort -u | wc -l)
+    # Without one, salloc takes the default partition, which sinfo marks with an asterisk.
+    there=$(sinfo --noheader --Node --format='%N %P' --states=idle,mixed,allocated "${partition[@]}" |
+        awk -v named="${SLURM_PARTITION:-}" 'named != "" || /\*$/ { print $1 }' | sort -u | wc -l)
     nodes=${TIRASTORE_TEST_NODES:-$((there < workers ? there : workers))}
     exec salloc --quiet --job-name=tirastore-multinode --time=30 --nodes="$nodes" --ntasks="$workers" \
         "$0" "$workers" "$records" "$contested"

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from support import SOURCE, open_store, process, run_python
 
+import tirastore.memoize
 from tirastore import (
     Claim,
     LockTimeoutError,
     LookupResult,
     Measurement,
     MeasurementFailed,
+    StorageError,
+    StoreFileError,
     TiraStore,
     WaitTimeoutError,
 )
@@ -100,11 +103,12 @@ def test_a_failure_is_recorded_where_that_is_asked_for(store: TiraStore) -> None
     assert store.claims() == []
 
 
+@pytest.mark.parametrize("error", [LockTimeoutError, StorageError, StoreFileError])
 @pytest.mark.parametrize("errors", [2, 3])
-def test_a_lock_that_is_held_for_long_neither_loses_nor_fails_a_measurement(
-    store: TiraStore, monkeypatch: pytest.MonkeyPatch, errors: int
+def test_an_error_of_the_store_for_a_while_neither_loses_nor_fails_a_measurement(
+    store: TiraStore, monkeypatch: pytest.MonkeyPatch, errors: int, error: type[Exception]
 ) -> None:
-    complete, raised = Claim.complete, [LockTimeoutError("held")] * errors
+    complete, raised = Claim.complete, [error("held")] * errors
 
     def waits(*arguments: Any, **options: Any) -> bool:
         if raised:
@@ -112,8 +116,9 @@ def test_a_lock_that_is_held_for_long_neither_loses_nor_fails_a_measurement(
         return complete(*arguments, **options)
 
     monkeypatch.setattr(Claim, "complete", waits)
+    monkeypatch.setattr(tirastore.memoize, "_RETRY_S", 0.0)
     if errors == 3:
-        with pytest.raises(LockTimeoutError):
+        with pytest.raises(error):
             store.get_or_measure(*PAIR, lambda: (True, [1.0]), record_failure=True)
         assert (store.count(), store.claims()) == (0, [])
     else:
@@ -173,6 +178,42 @@ def test_what_took_longer_than_its_lease_is_not_lost(store: TiraStore) -> None:
 
     assert store.get_or_measure(*pair, slower, lease=0.3).execution_times == [4.0]
     assert [run.execution_times for run in store.runs(*pair)] == [[4.0], [5.0]]
+
+
+class LateBuffer:
+    """A buffer whose first flush has an error, before or after it has written."""
+
+    errors = 1
+    writes_first = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.buffer = tirastore._core.Buffer(*arguments, **options)
+        self.record = self.buffer.record
+
+    def flush(self) -> int:
+        if not self.errors:
+            return self.buffer.flush()
+        self.errors -= 1
+        if self.writes_first:
+            self.buffer.flush()
+        raise LockTimeoutError("held")
+
+
+@pytest.mark.parametrize("writes_first", [None, False, True])
+def test_what_others_recorded_without_a_claim_costs_no_measurement(
+    store: TiraStore, monkeypatch: pytest.MonkeyPatch, writes_first: bool | None
+) -> None:
+    def measure() -> tuple[bool, list[float]]:
+        store.record(*PAIR, True, [4.0])
+        return True, [5.0]
+
+    if writes_first is not None:
+        monkeypatch.setattr(tirastore.memoize, "_RETRY_S", 0.0)
+        monkeypatch.setattr(tirastore.memoize, "Buffer", LateBuffer)
+        monkeypatch.setattr(LateBuffer, "writes_first", writes_first)
+    assert store.get_or_measure(*PAIR, measure).execution_times == [4.0]
+    assert [run.execution_times for run in store.runs(*PAIR)] == [[4.0], [5.0]]
+    assert store.claims() == []
 
 
 def test_a_refresh_measures_what_is_recorded_once_for_all_who_ask_at_once(

@@ -79,6 +79,36 @@ def test_multinode_in_a_job_of_more_nodes_than_workers(tmp_path: Path, locally: 
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
+# Two nodes in the default partition, three in the other; one is in both.
+SINFO = """
+printf '%s compute*\\n' n1 n2 >nodes
+printf '%s debug\\n' n2 n3 n4 >>nodes
+if [[ "$*" == *--partition=debug* ]]; then grep debug nodes; else cat nodes; fi
+"""
+
+
+@pytest.mark.parametrize(("partition", "nodes"), [("", 2), ("debug", 3)])
+def test_multinode_asks_for_no_more_nodes_than_its_partition_has(
+    tmp_path: Path, partition: str, nodes: int
+) -> None:
+    for name, code in (("sinfo", SINFO), ("salloc", 'echo "$*"'), ("srun", "exit 1")):
+        program(tmp_path / "bin", name, code)
+    finished = subprocess.run(
+        [SCRIPTS / "multinode.sh", "8"],
+        cwd=tmp_path,
+        env={
+            **environment(tmp_path),
+            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+            "SLURM_PARTITION": partition,
+            "TIRASTORE_TEST_LOCALLY": "",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f" --nodes={nodes} --ntasks=8 " in finished.stdout
+
+
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """Run the first two phases; return where, and what its workers said."""

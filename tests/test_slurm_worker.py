@@ -10,12 +10,12 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from support import open_store
 
-from tirastore import Claim, LockTimeoutError, TiraStore
+from tirastore import Claim, LockTimeoutError, TiraStore, WriteBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +37,12 @@ class Measures:
 
     def __init__(self, first: Callable[[str], object] = str) -> None:
         self.first = first
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
     def measure(self, _: object, schedule: str) -> Any:
         self.first(schedule)
@@ -123,6 +129,95 @@ def test_a_claim_that_was_lost_costs_a_worker_no_other_and_no_result(worker: Any
     assert worker.counts == {"lost": 1, "measured": 1}
     assert list(worker.left) == [theirs.key]
     assert worker.store.is_claimed(*lost)
+
+
+@pytest.mark.parametrize("error", ["none", "before", "after"])
+def test_whoever_overtook_one_that_recorded_first_loses_no_result_and_writes_none_twice(
+    worker: Any, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    flush, errors = WriteBuffer.flush, [LockTimeoutError("held")] * (error != "none")
+
+    def late(buffer: WriteBuffer) -> int:
+        written = flush(buffer) if error == "after" or not errors else 0
+        if errors:
+            raise errors.pop()
+        return written
+
+    pair, _ = worker.left.values()
+    overtaken = type(worker)(worker.store, worker.options)
+    (claim,) = worker.store.claim_many([pair], lease=0.3)
+    overtaker = overtake(worker.store, pair)
+
+    def resume(_: str) -> None:
+        overtaken.record(claim, argparse.Namespace(is_legal=True, execution_times=[2.0]))
+        assert worker.store.count() == 1
+        monkeypatch.setattr(WriteBuffer, "flush", late)
+
+    worker.measure(Measures(resume), [overtaker])
+    assert errors == []
+    assert [run.execution_times for run in worker.store.runs(*pair)] == [[2.0], [1.0]]
+    assert worker.counts == overtaken.counts == {"measured": 1}
+    assert worker.store.claims() == []
+
+
+def run(worker: Any, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run a worker that measures in no time."""
+    explore = sys.modules["explore"]
+    monkeypatch.setattr(explore, "Measurer", Measures)
+    monkeypatch.setattr(explore, "POLL_S", 0.02)
+    status: int = worker.run()
+    return status
+
+
+@pytest.mark.parametrize(
+    ("of", "call"),
+    [
+        (TiraStore, "claim_many"),
+        (Claim, "renew"),
+        (TiraStore, "contains_many"),
+        (TiraStore, "claims"),
+    ],
+)
+def test_an_error_of_the_store_does_not_end_a_worker(
+    worker: Any, monkeypatch: pytest.MonkeyPatch, of: type, call: str
+) -> None:
+    called, errors = getattr(of, call), [LockTimeoutError("held")]
+
+    def late(*arguments: Any, **options: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return called(*arguments, **options)
+
+    # Somebody who is silent has one of the two: there is something to wait for.
+    (silent,) = worker.store.claim_many(worker.left.values(), limit=1, lease=0.3)
+    monkeypatch.setattr(of, call, late)
+    assert run(worker, monkeypatch) == 0
+    assert errors == []
+    assert worker.store.count() == 2
+    assert worker.store.get(silent.key) is not None
+
+
+@pytest.mark.parametrize(
+    ("of", "call", "recorded"),
+    [(TiraStore, "claim_many", 0), (Claim, "renew", 0), (Claim, "complete", 1)],
+)
+def test_a_worker_that_is_asked_to_end_tries_again_only_what_stores_a_result(
+    worker: Any, monkeypatch: pytest.MonkeyPatch, of: type, call: str, recorded: int
+) -> None:
+    called, tries = getattr(of, call), []
+
+    def late(*arguments: Any, **options: Any) -> Any:
+        tries.append(call)
+        if len(tries) == 1:
+            signal.raise_signal(signal.SIGTERM)
+            raise LockTimeoutError("held")
+        return called(*arguments, **options)
+
+    monkeypatch.setattr(of, call, late)
+    assert run(worker, monkeypatch) == 75
+    assert len(tries) == 1 + recorded
+    assert worker.store.count() == recorded
+    assert worker.store.claims() == []
 
 
 def test_what_was_measured_when_sigterm_arrived_is_recorded(

@@ -98,7 +98,9 @@ class Claim:
         Returns
         -------
         bool
-            ``True`` if it was written, ``False`` if somebody recorded the pair without a claim.
+            ``True`` if it was written. ``False`` if somebody has recorded the pair meanwhile, who
+            had no claim any more or none at all: nothing is written, and the claim has ended;
+            ``record(..., if_exists="append")`` keeps what was measured as a further run.
 
         Raises
         ------
@@ -383,7 +385,9 @@ class Claiming:
         tiralib_schedule_string: str,
         timeout: float | None = None,
     ) -> LookupResult:
-        """Wait until a schedule of a program is recorded. Waiting takes no lock.
+        """Wait until a schedule of a program is recorded.
+
+        Waiting takes no lock where lookups take none.
 
         Parameters
         ----------

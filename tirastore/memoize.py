@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from functools import wraps
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from tirastore._core import Buffer
 from tirastore.claims import Claim, Claiming, is_of_the_store, text_of, timed_out
-from tirastore.errors import ClaimLostError, LockTimeoutError, MeasurementFailed
+from tirastore.errors import ClaimLostError, MeasurementFailed, StorageError
 from tirastore.records import Measurement
 from tirastore.schedules import make_key, make_program_hash
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Memoizing"]
 
-# How often a record waits for the lock: a measurement costs more than that.
+# How often a record is tried, and seconds between: a measurement costs more than that.
 _TRIES = 3
+_RETRY_S = 1.0
+
+_T = TypeVar("_T")
 
 
 class Memoizing(Claiming):
@@ -56,7 +60,9 @@ class Memoizing(Claiming):
             As :meth:`record`.
         measure : callable
             Called without arguments by the one who measures. Returns (is_legal, execution_times),
-            times in milliseconds, or a :class:`~tirastore.Measurement` of this very pair.
+            times in milliseconds, or a :class:`~tirastore.Measurement` of this very pair. It
+            records nothing itself. Where others have recorded the pair meanwhile, without a claim
+            or because it took longer than `lease`, its result is added to the :meth:`runs`.
         lease : float
             Seconds after which a measurer that is gone is replaced. Longer than `measure` takes.
         timeout : float, optional
@@ -78,8 +84,8 @@ class Memoizing(Claiming):
             Another one has measured and says that it failed.
         WaitTimeoutError
             Another one has not finished within `timeout`; a :class:`TimeoutError`.
-        LockTimeoutError
-            The lock did not come free in three times ``lock_timeout``; nothing is recorded.
+        LockTimeoutError, StorageError, StoreFileError
+            The store could not be written, tried three times.
         Exception
             Whatever `measure` raises. The claim has failed then, and nothing is recorded, unless
             `record_failure` is set.
@@ -143,18 +149,19 @@ class Memoizing(Claiming):
     def _complete(self, claim: Claim, outcome: Outcome) -> None:
         is_legal, times, status, details = outcome
         try:
-            for left in reversed(range(_TRIES)):
-                try:
-                    claim.complete(is_legal, times, status=status, details=details)
-                except LockTimeoutError:
-                    if not left:
-                        raise
-                else:
-                    return
+            is_recorded = _insist(
+                lambda: claim.complete(is_legal, times, status=status, details=details)
+            )
         except ClaimLostError:
-            # It took longer than its lease. What was measured is not lost for that.
+            # It took longer than its lease.
+            is_recorded = False
+        if not is_recorded:
+            # Others may have recorded the pair; what was measured is not lost for that. By a
+            # buffer, whose flush writes once however often it is tried.
             pair = (claim.program_name, claim.program_source_code, claim.schedule)
-            self._core.record(*pair, is_legal, times, "append", status, details)
+            beside = Buffer(self._core, max_records=1, max_seconds=1.0, background=False)
+            beside.record(*pair, is_legal, times, "append", status, details)
+            _insist(beside.flush)
 
     @overload
     def memoize(self, measure: Measure, /) -> Memoized: ...
@@ -211,6 +218,16 @@ class Memoizing(Claiming):
             return ask
 
         return decorate if measure is None else decorate(measure)
+
+
+def _insist(call: Callable[[], _T]) -> _T:
+    """Call though the store has errors for a while."""
+    for _ in range(_TRIES - 1):
+        try:
+            return call()
+        except (OSError, StorageError):
+            time.sleep(_RETRY_S)
+    return call()
 
 
 def _outcome(result: Result, claim: Claim) -> Outcome:

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,12 @@ class Cluster:
             f"job {job} has {what}", lambda: what in self.output(job), seconds * SLOWER
         )
 
+    def run_time(self, job: str) -> float:
+        """Return for how many seconds a job that has ended has run."""
+        list_ = ["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%S %e"]
+        began, ended = map(datetime.fromisoformat, self.slurm.run(*list_).split())
+        return (ended - began).total_seconds()
+
     def wait_for(self, job: str, state: str, seconds: float = 60.0) -> None:
         """Wait until all tasks of a job are in a state; "" when they have ended."""
         list_ = ["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T"]
@@ -156,6 +163,8 @@ def cluster_on(kind: str, count: int) -> Iterator[Any]:
     program, packages = KINDS[kind]
     if shutil.which(program) is None:
         pytest.skip(f"{program} not found (Debian: apt-get install {packages})")
+    if reason := scheduler.reason_to_skip() or filesystems.reason_to_skip():
+        pytest.skip(reason)
     directory = Path(tempfile.mkdtemp(prefix="tirastore-cluster-"))
     directory.chmod(0o755)
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ import fcntl, os, struct, sys
 fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack("I", 2))
 """
 SIZE = "400M"
+PACKAGES = {"ext4": "e2fsprogs", "xfs": "xfsprogs"}
 
 
 class Disk:
@@ -43,6 +46,22 @@ class Disk:
     def close(self) -> None:
         """Give the device back, once no host has it mounted."""
         _run("losetup", "--detach", self.device)
+
+
+def reason_to_skip(kind: str) -> str:
+    """Return why there can be no disk of this kind here, or nothing."""
+    if shutil.which(f"mkfs.{kind}") is None:
+        return f"mkfs.{kind} not found (Debian: apt-get install {PACKAGES[kind]})"
+    with tempfile.NamedTemporaryFile() as image:
+        image.truncate(2**20)
+        try:
+            _run("losetup", "--detach", _run("losetup", "--find", "--show", image.name).strip())
+        except OSError as error:
+            return f"no loop devices: {error}"
+        except subprocess.CalledProcessError as error:
+            said = " ".join(error.stderr.split())
+            return f"no loop devices: {said} (modprobe loop; in a container: --privileged)"
+    return ""
 
 
 def _run(*command: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -205,3 +206,12 @@ class FaultFs:
                 host.run("mount", "--bind", line.removeprefix(prefix).strip(), self.point)
                 return
         raise AssertionError(f"{host.name} has no mount: {(temporary / 'log').read_text()}")
+
+
+def reason_to_skip() -> str:
+    """Return why nothing of this can be mounted here, or nothing."""
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+    except OSError as error:
+        return f"no FUSE: {error} (modprobe fuse; in a container: --device /dev/fuse)"
+    return ""

@@ -47,6 +47,7 @@ KillWait=5
 PropagateResourceLimits=NONE
 {nodes}
 PartitionName=tests Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=second Nodes=ALL Default=NO MaxTime=INFINITE State=UP
 """
 
 

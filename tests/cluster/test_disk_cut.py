@@ -8,11 +8,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import disk
+import filesystems
 import pytest
 from clients import Client, missing
 from clusters import LONG, only_own_hosts
-from disk import Disk
-from filesystems import FaultFs
 from hosts import hosts
 
 pytestmark = only_own_hosts
@@ -22,13 +22,17 @@ ROUNDS = 5 if LONG else 2
 
 def cut(kind: str, stop: Path, rounds: int, *, forgets: bool = False) -> tuple[int, list[str]]:
     """Cut the disk under two hosts that record; return what they were told, and what is lost."""
+    if shutil.which("cargo") is None:
+        pytest.skip("cargo not found")
+    if reason := disk.reason_to_skip(kind) or filesystems.reason_to_skip():
+        pytest.skip(reason)
     promised: dict[str, list[int]] = {}
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        disk = Disk(kind, directory)
-        stack.callback(disk.close)
+        server = disk.Disk(kind, directory)
+        stack.callback(server.close)
         up = stack.enter_context(hosts(2, directory))
-        files = FaultFs(directory, "coherent", disk.mount, forgets=forgets)
+        files = filesystems.FaultFs(directory, "coherent", server.mount, forgets=forgets)
         nodes = up[2:]
         store = files.point / "store.db"
         for round_ in range(rounds):
@@ -38,7 +42,7 @@ def cut(kind: str, stop: Path, rounds: int, *, forgets: bool = False) -> tuple[i
             for client in clients:
                 client.goes_on(30.0)
             time.sleep(1.0)
-            disk.cut(nodes[0])
+            server.cut(nodes[0])
             for client in clients:
                 client.host.lose_power()
                 client.listener.join()
@@ -54,8 +58,6 @@ def cut(kind: str, stop: Path, rounds: int, *, forgets: bool = False) -> tuple[i
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
 def test_what_was_acknowledged_is_there_after_the_disk_was_cut(kind: str, tmp_path: Path) -> None:
-    if shutil.which(f"mkfs.{kind}") is None:
-        pytest.skip(f"mkfs.{kind} not found")
     told, lost = cut(kind, tmp_path / "never", ROUNDS)
     assert lost == []
     print(f"cluster: {kind} cut {ROUNDS} times under 2 hosts: {told} records acknowledged, 0 lost")

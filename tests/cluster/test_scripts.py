@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from clusters import ROOT, SLOWER, Cluster, cluster_on, kinds
+from clusters import ROOT, SLOWER, Cluster, cluster_on, kinds, only_own_hosts
 from hosts import wait_until
 
 from tirastore import TiraStore
@@ -66,6 +66,19 @@ def test_a_backup_is_a_store(cluster: Cluster) -> None:
     with TiraStore(out, read_only=True) as copy:
         assert copy.lookup("p", "void p() {}", "").execution_times == [1.5]
         assert copy.verify().ok
+
+
+@only_own_hosts
+def test_jobs_that_are_submitted_after_env_sh_run_in_the_partition_that_is_set(
+    cluster: Cluster,
+) -> None:
+    arguments = f"--output={cluster.work}/partition.out {ROOT}/slurm/backup.sbatch"
+    script = f". {ROOT}/slurm/env.sh && sbatch --parsable {arguments} {cluster.work}/partition.db"
+    job = cluster.submit("bash", "-c", script, SLURM_PARTITION="second")
+    cluster.jobs.append(job)
+    cluster.wait_for(job, "COMPLETED")
+    list_ = ["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%P"]
+    assert cluster.submit(*list_) == "second"
 
 
 def test_a_notebook_is_served_to_whoever_has_its_token(cluster: Cluster) -> None:

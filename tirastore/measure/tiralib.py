@@ -163,6 +163,9 @@ def execute(
 ) -> LookupResult:
     """Return what is known of a TiraLib schedule; execute and record it if nothing is.
 
+    It takes no claim: two workers that ask at the same time may both execute it. Once, whoever
+    asks: ``store.get_or_measure(*identify(schedule), lambda: measure(schedule))``.
+
     Parameters
     ----------
     store : TiraStore
