@@ -9,6 +9,7 @@ use super::token::{self, Flags, Hold, Owner, Token};
 use super::turn::Turn;
 use super::wait::{Interrupt, Patience, Wait};
 use crate::error::{Error, Result};
+use crate::mutation;
 use crate::storage::birth;
 
 /// Is the store locked by the token?
@@ -53,12 +54,16 @@ pub fn seal(place: &Place, interrupt: &dyn Interrupt) -> Result<bool> {
         let hold = Hold { count: token::fresh_count(), beat: 0, flags, owner: Owner::me() };
         let aside = place.directory().prepare(&Token::Held(hold), lock.stale_timeout)?;
         loop {
-            let before = match lock.acquire_within(&mut wait) {
-                // Somebody else has sealed it meanwhile.
-                Err(Error::Sealed { .. }) => return Ok(false),
-                other => other?,
-            };
-            before.release()?;
+            if mutation::off("seal-after-the-holder") {
+                let _ = std::fs::remove_file(place.lock_path());
+            } else {
+                let before = match lock.acquire_within(&mut wait) {
+                    // Somebody else has sealed it meanwhile.
+                    Err(Error::Sealed { .. }) => return Ok(false),
+                    other => other?,
+                };
+                before.release()?;
+            }
             if aside.publish()? {
                 break;
             }

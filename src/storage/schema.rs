@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{column, fresh};
 use crate::error::{Error, Result};
+use crate::mutation;
 
 /// The version that this crate reads and writes, as `db_meta` stores it.
 pub const VERSION: &str = "2";
@@ -206,6 +207,7 @@ pub fn check(connection: &Connection, path: &Path) -> Result<()> {
         .map_err(Error::sqlite(path, "reading the schema version"))?;
     match version.as_deref() {
         Some(VERSION) => Ok(()),
+        Some(_) if mutation::off("refuse-newer-schemas") => Ok(()),
         Some(found) => Err(Error::UnknownSchema { path: path.to_path_buf(), found: found.to_owned() }),
         None => Err(not_a_store("it is half-made: it has no schema_version")),
     }

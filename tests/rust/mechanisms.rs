@@ -188,6 +188,27 @@ fn a_batch_is_written_whole_or_not_at_all() {
 }
 
 #[test]
+fn nothing_is_written_into_a_store_of_a_newer_schema() {
+    rests_on("refuse-newer-schemas", || {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        store_in(directory.path()).close();
+        let file = directory.path().join("s.db");
+        let connection = Connection::open(&file).expect("opened");
+        let newer = "UPDATE db_meta SET value = '3' WHERE key = 'schema_version'";
+        connection.execute(newer, []).expect("changed");
+        drop(connection);
+        let before = fs::read(&file).expect("read");
+        let options = Options { protocol: Protocol::HardLink, ..Options::new(&file) };
+        let opened = Store::open(options, &Uninterrupted);
+        if let Ok(store) = &opened {
+            let _ = store.record(&measurement("P(L0,comps=['a'])", 1.0), false, &Uninterrupted);
+        }
+        let refused = matches!(opened, Err(Error::UnknownSchema { ref found, .. }) if found == "3");
+        require(refused && fs::read(&file).expect("read") == before, "it was opened, and written")
+    });
+}
+
+#[test]
 fn a_read_without_the_lock_is_accepted_only_if_nobody_wrote_meanwhile() {
     rests_on("validate-reads", || {
         let directory = tempfile::tempdir().expect("temporary directory");
