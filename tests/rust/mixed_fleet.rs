@@ -121,9 +121,9 @@ fn seal_under_load(without: &str) -> Result<Figures, String> {
             return Err(format!("it ended: {:?}", client.lines()));
         }
     }
-    let mut sealer = fleet.start_with(&[("CLIENT_WITHOUT", without)], &["seal"]);
-    if !sealer.wait().success() {
-        return Err(format!("it was not sealed: {:?}", sealer.lines()));
+    let mut admin = fleet.start_with(&[("CLIENT_WITHOUT", without)], &["seal"]);
+    if !admin.wait().success() {
+        return Err(format!("it was not sealed: {:?}", admin.lines()));
     }
     let sealed = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
     let before: Vec<_> = ours.iter().map(|client| client.lines().len()).collect();
