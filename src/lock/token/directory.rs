@@ -122,7 +122,17 @@ impl Directory {
     /// The same by the descriptor that is kept, if there is one, for who is about to take the token: see
     /// [`Directory::keep_open`].
     pub(super) fn scan_to_take(&self) -> Result<Option<Scan>> {
-        self.scan_by(self.listing.take(), true)
+        if let Some(mut kept) = self.listing.take() {
+            // To the beginning, as it is now: some file systems list what was there when that was done.
+            drop(kept.iter());
+            // Whatever is wrong with it may be the descriptor's age.
+            if let Ok(Some(scan)) = self.scan_by(Some(kept), true)
+                && scan.the_token().is_ok()
+            {
+                return Ok(Some(scan));
+            }
+        }
+        self.scan_by(None, true)
     }
 
     /// The token that `scan` has found was taken: the next look needs no opening.
