@@ -201,7 +201,12 @@ impl Kept {
                 bytes += contents.len() as u64;
             }
             let Some(batch) = post::decode(file.id.clone(), &contents) else {
-                file.fate = Fate::Unreadable;
+                if post::is_of_another(&file.id, &contents) {
+                    // As if it could not be read now.
+                    left_out.push(process.to_owned());
+                } else {
+                    file.fate = Fate::Unreadable;
+                }
                 continue;
             };
             // Noted even where it changes nothing: it must not come in once more over what was deleted since.

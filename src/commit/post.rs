@@ -50,8 +50,29 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
     format!("{KIND} {VERSION} {} {}\n{body}", body.len(), HexDigest::of(body.as_bytes())).into_bytes()
 }
 
-/// The batch that a file holds; `None` where it is not whole, or says something that this version does not know.
+/// Is a file that cannot be decoded the whole one of another batch? Then a client of the file system serves something that
+/// it remembers, and will not do so for long.
+pub(super) fn is_of_another(id: &BatchId, contents: &[u8]) -> bool {
+    body(contents).is_some_and(|body| of_another(id, &body))
+}
+
+fn of_another(id: &BatchId, body: &Value) -> bool {
+    body.get("id").and_then(Value::as_str) != Some(&id.to_string())
+        && !crate::mutation::off("post-of-its-name")
+}
+
+/// The batch that a file holds; `None` where it is not whole, of another batch, or says something that this version does
+/// not know.
 pub(super) fn decode(id: BatchId, contents: &[u8]) -> Option<Batch> {
+    let body = body(contents)?;
+    if of_another(&id, &body) {
+        return None;
+    }
+    batch_of(id, &body)
+}
+
+/// What stands behind a whole file's checksum.
+fn body(contents: &[u8]) -> Option<Value> {
     let end = contents.iter().position(|byte| *byte == b'\n')?;
     let (head, body) = (std::str::from_utf8(&contents[..end]).ok()?, &contents[end + 1..]);
     let fields: Vec<&str> = head.split(' ').collect();
@@ -61,10 +82,10 @@ pub(super) fn decode(id: BatchId, contents: &[u8]) -> Option<Batch> {
     {
         return None;
     }
-    let body: Value = serde_json::from_slice(body).ok()?;
-    if body.get("id")?.as_str()? != id.to_string() && !crate::mutation::off("post-of-its-name") {
-        return None;
-    }
+    serde_json::from_slice(body).ok()
+}
+
+fn batch_of(id: BatchId, body: &Value) -> Option<Batch> {
     let [hostname, username, source_project] = texts(body.get("recorder")?.as_array()?)?;
     let environment = match body.get("environment")? {
         Value::Null => None,
@@ -150,6 +171,8 @@ mod tests {
         let [one, other] = [batch("one", "source", false, 1), batch("other", "source", false, 1)];
         let read = || decode(other.id.clone(), &encode(&one));
         assert_eq!(read(), None);
+        assert!(is_of_another(&other.id, &encode(&one)), "it is only late");
+        assert!(!is_of_another(&other.id, &encode(&other)) && !is_of_another(&other.id, b"torn"));
         let taken = crate::mutation::without("post-of-its-name", read);
         assert!(taken.is_some(), "the promise is kept without it: this test cannot see it fail");
     }
