@@ -204,6 +204,8 @@ class Worker:
         for _ in range(TRIES - 1):
             try:
                 return call()
+            except (PermissionError, FileNotFoundError):
+                raise  # that does not pass
             except (OSError, StorageError) as error:
                 self.report(f"tries again after: {error}")
             with nullcontext() if result else self.ending.interrupts():

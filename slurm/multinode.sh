@@ -23,7 +23,10 @@ if [[ $slurm && -z ${SLURM_JOB_ID:-} ]]; then
     there=$(sinfo --noheader --Node --format='%N %P' --states=idle,mixed,allocated "${partition[@]}" |
         awk -v named="${SLURM_PARTITION:-}" 'named != "" || /\*$/ { print $1 }' | sort -u | wc -l)
     nodes=${TIRASTORE_TEST_NODES:-$((there < workers ? there : workers))}
-    exec salloc --quiet --job-name=tirastore-multinode --time=30 --nodes="$nodes" --ntasks="$workers" \
+    # None, where another partition is chosen by Slurm's own variables: as many as it likes.
+    asked=(--ntasks="$workers")
+    if ((nodes)); then asked+=(--nodes="$nodes"); fi
+    exec salloc --quiet --job-name=tirastore-multinode --time=30 "${asked[@]}" \
         "$0" "$workers" "$records" "$contested"
 fi
 

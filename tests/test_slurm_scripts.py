@@ -81,15 +81,18 @@ def test_multinode_in_a_job_of_more_nodes_than_workers(tmp_path: Path, locally: 
 
 # Two nodes in the default partition, three in the other; one is in both.
 SINFO = """
-printf '%s compute*\\n' n1 n2 >nodes
+printf "%s compute$MARK\\n" n1 n2 >nodes
 printf '%s debug\\n' n2 n3 n4 >>nodes
 if [[ "$*" == *--partition=debug* ]]; then grep debug nodes; else cat nodes; fi
 """
 
 
-@pytest.mark.parametrize(("partition", "nodes"), [("", 2), ("debug", 3)])
+@pytest.mark.parametrize(
+    ("partition", "mark", "asked"),
+    [("", "*", ["--nodes=2"]), ("debug", "*", ["--nodes=3"]), ("", "", [])],
+)
 def test_multinode_asks_for_no_more_nodes_than_its_partition_has(
-    tmp_path: Path, partition: str, nodes: int
+    tmp_path: Path, partition: str, mark: str, asked: list[str]
 ) -> None:
     for name, code in (("sinfo", SINFO), ("salloc", 'echo "$*"'), ("srun", "exit 1")):
         program(tmp_path / "bin", name, code)
@@ -100,13 +103,15 @@ def test_multinode_asks_for_no_more_nodes_than_its_partition_has(
             **environment(tmp_path),
             "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
             "SLURM_PARTITION": partition,
+            "MARK": mark,
             "TIRASTORE_TEST_LOCALLY": "",
         },
         capture_output=True,
         text=True,
         check=True,
     )
-    assert f" --nodes={nodes} --ntasks=8 " in finished.stdout
+    assert "--ntasks=8" in finished.stdout.split()
+    assert re.findall(r"--nodes=\d+", finished.stdout) == asked
 
 
 @pytest.fixture(scope="module")

@@ -189,7 +189,7 @@ def test_an_error_of_the_store_does_not_end_a_worker(
         return called(*arguments, **options)
 
     # Somebody who is silent has one of the two: there is something to wait for.
-    (silent,) = worker.store.claim_many(worker.left.values(), limit=1, lease=0.3)
+    (silent,) = worker.store.claim_many(worker.left.values(), limit=1, lease=2.0)
     monkeypatch.setattr(of, call, late)
     assert run(worker, monkeypatch) == 0
     assert errors == []

@@ -225,6 +225,8 @@ def _insist(call: Callable[[], _T]) -> _T:
     for _ in range(_TRIES - 1):
         try:
             return call()
+        except (PermissionError, FileNotFoundError):
+            raise  # that does not pass
         except (OSError, StorageError):
             time.sleep(_RETRY_S)
     return call()

@@ -103,7 +103,8 @@ pub(super) fn key_of(source: &str, schedule: &str) -> HexDigest {
 }
 
 fn keys_of(pairs: &[(&str, &str)]) -> Vec<HexDigest> {
-    // By their addresses: the sources of one program are most often one string. Equal ones elsewhere are remembered, too.
+    // By their addresses: the sources of one program are most often one string. Of equal ones elsewhere the last
+    // few are remembered.
     let mut hashes: HashMap<*const str, HexDigest> = HashMap::new();
     let key = |(source, schedule): &(&str, &str)| {
         let hash = hashes.entry(ptr::from_ref(*source)).or_insert_with(|| program::hash(source));

@@ -94,7 +94,7 @@ def test_a_limit_on_the_size_of_files_is_noted(
 
 def command_that_says(directory: Path, name: str, line: str) -> None:
     directory.mkdir(exist_ok=True)
-    (directory / name).write_text(f"#!/bin/sh\necho {line!r}\n", encoding="utf-8")
+    (directory / name).write_text(f"#!/bin/sh\necho {line!r}\nexit 1\n", encoding="utf-8")
     (directory / name).chmod(0o755)
 
 

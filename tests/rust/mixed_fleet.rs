@@ -169,9 +169,10 @@ fn a_store_is_sealed_while_originals_record() {
 
 #[test]
 fn a_store_that_is_sealed_beside_the_holder_of_its_old_lock_has_two_inside() {
-    let broken: Vec<_> = (0..3).filter_map(|_| seal_under_load("seal-after-the-holder").err()).collect();
-    report(&format!("sealed under load without seal-after-the-holder: {:?} of 3", broken.first()));
-    assert!(!broken.is_empty(), "the promise is kept without it: this test cannot see it fail");
+    // An original has to be inside just then.
+    let broken = (0..20).find_map(|_| seal_under_load("seal-after-the-holder").err());
+    report(&format!("sealed under load without seal-after-the-holder: {broken:?}"));
+    assert!(broken.is_some(), "the promise is kept without it: this test cannot see it fail");
 }
 
 #[test]

@@ -133,7 +133,7 @@ def _over_quota(directory: Path) -> str:
 
 
 def _said(name: str, *arguments: str) -> str:
-    """Return the output of a command in one line; nothing where there is none, or it fails."""
+    """Return the output of a command in one line, whatever its status; nothing without one."""
     command = shutil.which(name)
     if command is None:
         return ""
