@@ -26,7 +26,7 @@ from tirastore import (
     make_key,
     make_program_hash,
 )
-from tirastore.measure import PROGRAMS, Measurer
+from tirastore.measure import PROGRAMS, Measurer, compiler
 from tirastore.measure.errors import MeasurementError
 from tirastore.measure.exploration import pairs_to_explore
 
@@ -239,8 +239,9 @@ def main() -> int:
     )
     parser.add_argument("--verbose", action="store_true", help="print a line for each measurement")
     options = parser.parse_args()
-    # TIRASTORE_DB names the store.
-    with TiraStore() as store:
+    # TIRASTORE_DB names the store. What times depend on and the library cannot know is named here;
+    # a node without compiler ends before it claims anything.
+    with TiraStore(environment={"compiler": compiler()}) as store:
         if not store.writes_allowed:
             raise SystemExit(f"{store.db_path} belongs to another kind of node")
         return Worker(store, options).run()

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from tirastore import TiraStore, demo
 from tirastore.cli import main
-from tirastore.measure import PROGRAMS, MeasurementError
+from tirastore.measure import PROGRAMS, MeasurementError, compiler
 from tirastore.measure.exploration import Pair, _explore_pair, explore, pairs_to_explore
 
 PAIRS = 14
@@ -65,6 +65,8 @@ def test_what_the_demo_measured_is_in_the_store(finished):
             if found.is_legal:
                 assert 3 <= len(found.execution_times) <= 30
                 assert min(found.execution_times) > 0
+            (run,) = store.runs(name, PROGRAMS[name].cpp_code, schedule)
+            assert run.environment["compiler"] == compiler()
 
 
 def test_the_parquet_file_has_one_row_for_each_pair(finished):

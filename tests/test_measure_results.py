@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from tirastore.measure import (
     MeasurementError,
     Measurer,
     candidates,
+    compiler,
     explore,
     load_program,
     measurer,
@@ -107,6 +109,17 @@ def test_a_missing_compiler_is_one_clear_line(quick, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(MeasurementError, match="no program 'no-such-compiler': install a C"):
         quick.measure(load_program("mvt", size=16), "")
+
+
+def test_the_compiler_is_named_with_its_version_and_flags(monkeypatch):
+    version = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=True).stdout
+    monkeypatch.delenv("CC", raising=False)
+    assert compiler() == f"{version.splitlines()[0]} -O3 -march=native -fopenmp -lm"
+    monkeypatch.setenv("CC", "false --with 'a word'")
+    assert compiler() == "false --with 'a word' -O3 -march=native -fopenmp -lm"
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(MeasurementError, match="install a C compiler"):
+        compiler()
 
 
 def test_a_compiler_that_fails_is_reported(quick, monkeypatch):

@@ -14,6 +14,7 @@ import pytest
 from support import open_store
 
 from tirastore import TiraStore
+from tirastore.measure import compiler
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "slurm"
@@ -227,6 +228,24 @@ def test_a_worker_ends_when_all_is_known(tmp_path: Path) -> None:
         )
         assert finished.stdout.count("measured ") == measured
         assert "done; " in finished.stdout
+    with TiraStore(tmp_path / "store.db", read_only=True) as store:
+        environments = store.search(columns=["environment"])
+    compilers = [json.loads(row["environment"])["compiler"] for row in environments]
+    assert compilers == [compiler()] * 7
+
+
+def test_a_worker_without_a_compiler_claims_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("islpy")
+    finished = subprocess.run(
+        [sys.executable, SCRIPTS / "explore.py", "--pairs", "7"],
+        env=environment(tmp_path) | {"CC": "no-such-compiler"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 1
+    assert "no program 'no-such-compiler': install a C compiler" in finished.stderr
+    assert not (tmp_path / "store.db").exists()
 
 
 ENDS_ON_SIGTERM = "trap 'exit 75' TERM; echo started; while :; do sleep 0.05; done"

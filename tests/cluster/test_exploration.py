@@ -32,6 +32,7 @@ def test_every_pair_is_measured_once_though_workers_are_killed(kind: str) -> Non
         assert stored + failed == PAIRS
         hosts = cluster.ask("len({store.get(key)['hostname'] for key in store.keys()})")
         assert hosts > 1
+        assert cluster.ask("'compiler' in store.scan().read_next_batch()['environment'][0].as_py()")
         print(
             f"cluster: {kind}: {WORKERS} workers on {hosts} hosts, {KILLS} killed: {PAIRS} pairs, "
             f"{measured.total()} measured, {stored} recorded, {failed} failed"

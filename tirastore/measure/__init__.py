@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tirastore.measure.measurer import Measurer, Outcome, measure
     from tirastore.measure.program import Program
     from tirastore.measure.programs import PROGRAMS, load_program
+    from tirastore.measure.run import compiler
 
 __all__ = [
     "PROGRAMS",
@@ -27,6 +28,7 @@ __all__ = [
     "Outcome",
     "Program",
     "candidates",
+    "compiler",
     "load_program",
     "measure",
 ]
@@ -41,6 +43,7 @@ _MODULES = {
     "Program": "program",
     "PROGRAMS": "programs",
     "load_program": "programs",
+    "compiler": "run",
 }
 
 

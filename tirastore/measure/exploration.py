@@ -20,6 +20,7 @@ from tirastore.measure.explore import candidates
 from tirastore.measure.machine import SharedMachine
 from tirastore.measure.measurer import Measurer
 from tirastore.measure.programs import PROGRAMS
+from tirastore.measure.run import compiler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -270,7 +271,8 @@ def _work(job: _Job) -> None:
 
 def _explore_pairs(job: _Job) -> None:
     measurer = job.work_dir and Measurer(job.work_dir, machine=job.machine)
-    with TiraStore(job.store, source_project=_PROJECT) as store:
+    environment = {"compiler": compiler()} if measurer else None
+    with TiraStore(job.store, source_project=_PROJECT, environment=environment) as store:
         while (position := _take(job)) is not None:
             kind, detail = _explore_pair(store, job.pairs[position], measurer or None)
             job.answers.send(Answer(position, kind, detail))

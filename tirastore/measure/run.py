@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,45 @@ from tirastore.measure.errors import MeasurementError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["compile_c", "save_result", "timed_runs"]
+__all__ = ["compile_c", "compiler", "save_result", "timed_runs"]
 
 _FLAGS = ("-O3", "-march=native", "-fopenmp", "-lm")
 _LARGEST_DIFFERENCE = 1e-9
 _COMPILE_TIMEOUT_S = 120.0
+_VERSION_TIMEOUT_S = 10.0
 # Threads that wait spinning for long take the processor from those that they wait for, as soon as
 # anybody else uses it too: a millisecond for each parallel loop. Threads that sleep at once cost
 # ten microseconds each time, even on a quiet machine. GNU OpenMP can do both, a little.
 _THREADS_THAT_WAIT = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "300"}
+
+
+def compiler() -> str:
+    """Name what measured programs are compiled with: times depend on it.
+
+    Returns
+    -------
+    str
+        What the compiler says of its version, and the flags that it is called with; for
+        ``TiraStore(environment={"compiler": ...})``.
+
+    Raises
+    ------
+    MeasurementError
+        There is no C compiler.
+
+    Examples
+    --------
+    >>> compiler().endswith("-O3 -march=native -fopenmp -lm")
+    True
+    """
+    command = _compiler_command()
+    try:
+        version = _run([*command, "--version"], _VERSION_TIMEOUT_S).strip().partition("\n")[0]
+    except MeasurementError:
+        if shutil.which(command[0]) is None:
+            raise
+        version = ""
+    return " ".join([version or shlex.join(command), *_FLAGS])
 
 
 def compile_c(source: str, binary: Path) -> None:
@@ -45,8 +76,7 @@ def compile_c(source: str, binary: Path) -> None:
     """
     file = binary.with_suffix(".c")
     file.write_text(source, encoding="utf-8")
-    compiler = shlex.split(os.environ.get("CC", "")) or ["cc"]
-    _run([*compiler, str(file), "-o", str(binary), *_FLAGS], _COMPILE_TIMEOUT_S)
+    _run([*_compiler_command(), str(file), "-o", str(binary), *_FLAGS], _COMPILE_TIMEOUT_S)
 
 
 def save_result(binary: Path, result: Path, timeout_s: float) -> None:
@@ -117,6 +147,10 @@ def timed_runs(
             f"wrong result: it differs from the unscheduled program's by {worst:.3g}"
         )
     return [float(time) for time in times]
+
+
+def _compiler_command() -> list[str]:
+    return shlex.split(os.environ.get("CC", "")) or ["cc"]
 
 
 def _run(command: list[str], timeout_s: float) -> str:
