@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any, cast, overload
 
+from tirastore._html import table
 from tirastore.extras import needed
 
 if TYPE_CHECKING:
@@ -208,16 +208,9 @@ class Records:
 
     def _repr_html_(self) -> str:
         """Return the first rows as a table for notebooks."""
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.column_names)
-        rows = "".join(
-            "<tr>"
-            + "".join(f"<td>{html.escape(_short(value))}</td>" for value in row.values())
-            + "</tr>"
-            for row in self[:_SHOWN]
-        )
         more = f", the first {_SHOWN}" if len(self) > _SHOWN else ""
-        caption = f"<caption>{len(self):,} records{more}</caption>"
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        rows = [list(map(_short, row.values())) for row in self[:_SHOWN]]
+        return table(f"{len(self):,} records{more}", rows, self.column_names)
 
 
 def _short(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tirastore import _core, _defaults
+from tirastore._html import table
 from tirastore._search import Searched
 from tirastore.administration import Administered
 from tirastore.buffer import WriteBuffer
@@ -624,9 +624,4 @@ class TiraStore(Administered, Historical, Searched, Maintained, Measured, Memoiz
             "project": self.source_project or "—",
             "writes": "allowed" if self.writes_allowed else "not allowed",
         }
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{name}</th>"
-            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-            for name, value in rows.items()
-        )
-        return f"<table><caption>TiraStore</caption>{cells}</table>"
+        return table("TiraStore", list(rows.items()))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
+
+from tirastore._html import table
 
 __all__ = ["Finding", "VerifyReport"]
 
@@ -77,16 +78,8 @@ class VerifyReport:
 
     def _repr_html_(self) -> str:
         """Return a table for notebooks."""
-        rows = "".join(
-            "<tr>"
-            + "".join(
-                f"<td style='text-align:left'>{html.escape(text)}</td>"
-                for text in (finding.kind, finding.key or "", finding.cause)
-            )
-            + "</tr>"
-            for finding in self.findings
-        )
-        return f"<table><caption>{html.escape(self._counts())}</caption>{rows}</table>"
+        rows = [(finding.kind, finding.key or "", finding.cause) for finding in self.findings]
+        return table(self._counts(), rows)
 
     def _counts(self) -> str:
         found = f"{len(self.findings):,} findings" if self.findings else "nothing is wrong"

@@ -19,13 +19,15 @@ pub(crate) struct Connected {
     pub(crate) guard: Arc<Guard>,
     /// The token's name of the last read without the lock that was accepted.
     pub(crate) seen: Option<Arc<Sequence>>,
+    /// The token had that name before that read already, when an earlier one was accepted.
+    pub(crate) steady: bool,
     fence: u64,
     owner: u32,
 }
 
 impl Connected {
     pub(crate) fn new(connection: Connection, guard: Arc<Guard>, fence: u64) -> Self {
-        Self { connection, guard, seen: None, fence, owner: process::id() }
+        Self { connection, guard, seen: None, steady: false, fence, owner: process::id() }
     }
 
     /// Are its files those that stand at the path under this fence number? Of another number they were replaced: what

@@ -4,6 +4,7 @@
 //! after a read, and the name says that nobody writes, nobody wrote meanwhile.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use super::place::Place;
 use crate::error::Result;
@@ -11,7 +12,8 @@ use crate::error::Result;
 /// What the token said at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sequence {
-    name: String,
+    /// The token, in its directory.
+    path: PathBuf,
     /// Which database file stands at the path.
     pub(crate) fence: u64,
     /// Nobody writes, and nobody who was taken over may.
@@ -36,16 +38,17 @@ impl Sequence {
     ///
     /// [`Error::LockVersion`](crate::Error::LockVersion) and [`Error::Lock`](crate::Error::Lock).
     pub(crate) fn look(place: &Place) -> Result<Sealed> {
-        let Some(scan) = place.directory().scan_for_token()? else { return Ok(Sealed::No) };
+        let directory = place.directory();
+        let Some(scan) = directory.scan_for_token()? else { return Ok(Sealed::No) };
         Ok(scan.the_token().map_or(Sealed::Unseen, |(name, token)| {
             let quiet = token.flags().none();
-            Sealed::Yes(Self { name: name.to_owned(), fence: token.count().fence, quiet })
+            Sealed::Yes(Self { path: directory.path.join(name), fence: token.count().fence, quiet })
         }))
     }
 
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
-        Self { name: "f.1.1".to_owned(), fence: 1, quiet: true }
+        Self { path: PathBuf::from("f.1.1"), fence: 1, quiet: true }
     }
 
     /// Has the token had this name ever since?
@@ -53,13 +56,12 @@ impl Sequence {
     /// # Errors
     ///
     /// [`Error::Lock`](crate::Error::Lock) where the file system does not answer.
-    pub(crate) fn still_stands(&self, place: &Place) -> Result<bool> {
-        let path = place.lock_path();
-        match path.join(&self.name).symlink_metadata() {
+    pub(crate) fn still_stands(&self) -> Result<bool> {
+        match self.path.symlink_metadata() {
             Ok(_) => Ok(true),
             // No directory any more: the store was unsealed.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
-            Err(source) => Err(super::errors::refused(&path, "looking at the token", source)),
+            Err(source) => Err(super::errors::refused(&self.path, "looking at the token", source)),
         }
     }
 }

@@ -3,6 +3,9 @@
 //! The change counter alone would not do: a writer that rolls back leaves it as it was, and pages that a reader took
 //! from the middle of such a transaction would be believed ever after. So after every attempt that is not accepted the
 //! connection forgets all pages.
+//!
+//! No name comes twice. So the look before a read may be as old as one likes: the one after the last read will do. It is
+//! left out only where nobody writes between two reads, because a read that is not accepted costs more than a look.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,8 +36,12 @@ pub(super) fn read<T>(
     loop {
         match ready(place, &mut writer)? {
             Ready::Now(reader, sequence) => {
+                let was_steady = reader.steady;
                 if let Some(accepted) = attempt(place, reader, sequence, &mut work)? {
                     return accepted.map(Some);
+                }
+                if was_steady {
+                    continue;
                 }
             }
             Ready::NeedsTenure => return Ok(None),
@@ -49,9 +56,15 @@ pub(super) fn read<T>(
 
 /// The same in one attempt, without waiting. `None` where that did not do, for whatever reason.
 pub(super) fn glance<T>(place: &Place, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<Option<T>> {
-    let Ready::Now(reader, sequence) = ready(place, &mut None)? else { return Ok(None) };
-    let accepted = attempt(place, reader, sequence, &mut |connection, _| work(connection))?;
-    accepted.map(|accepted| accepted.map(|accepted| accepted.value)).transpose()
+    loop {
+        let Ready::Now(reader, sequence) = ready(place, &mut None)? else { return Ok(None) };
+        let was_steady = reader.steady;
+        match attempt(place, reader, sequence, &mut |connection, _| work(connection))? {
+            Some(accepted) => return accepted.map(|accepted| Some(accepted.value)),
+            None if was_steady => {}
+            None => return Ok(None),
+        }
+    }
 }
 
 /// What a read found, and in which state of the store.
@@ -73,14 +86,14 @@ enum Ready {
 /// `writer`: the name that said so last.
 fn ready(place: &Place, writer: &mut Option<Sequence>) -> Result<Ready> {
     if let Some(writes) = writer
-        && writes.still_stands(place)?
+        && writes.still_stands()?
     {
         return Ok(Ready::Later);
     }
     let kept = place.readers.take_any();
     if let Some(reader) = &kept
         && let Some(seen) = reader.seen.clone()
-        && seen.still_stands(place)?
+        && (reader.steady || seen.still_stands()?)
     {
         return Ok(kept.map_or(Ready::Later, |reader| Ready::Now(reader, seen)));
     }
@@ -146,10 +159,11 @@ fn attempt<T>(
     sequence: Arc<Sequence>,
     work: &mut impl FnMut(&Connection, Stamp) -> Result<T>,
 ) -> Result<Option<Result<Accepted<T>>>> {
-    if reader.seen.as_ref() != Some(&sequence) {
+    let is_seen = reader.seen.as_ref() == Some(&sequence);
+    if !is_seen {
         reader.guard.forget_size();
     }
-    let before = reader.guard.header();
+    let before = reader.guard.header_before_reading();
     let stamp = Stamp {
         file: reader.guard.identity(),
         fence: sequence.fence,
@@ -159,9 +173,9 @@ fn attempt<T>(
     let after = reader.guard.header();
     let same_header = matches!((before, after), (Ok(before), Ok(after)) if before == after);
     // The last look: what was read before it was true at one moment.
-    if same_header && (mutation::off("token-sequence") || sequence.still_stands(place)?) {
+    if same_header && (mutation::off("token-sequence") || sequence.still_stands()?) {
         place.read_counts.accepted.fetch_add(1, Ordering::Relaxed);
-        reader.seen = Some(Arc::clone(&sequence));
+        (reader.seen, reader.steady) = (Some(Arc::clone(&sequence)), is_seen);
         place.readers.put(reader);
         return Ok(Some(outcome.map(|value| Accepted { value, stamp, sequence })));
     }
@@ -169,7 +183,7 @@ fn attempt<T>(
     if !mutation::off("forget-rejected-pages") {
         guarded::forget_pages(&reader.connection);
     }
-    reader.seen = None;
+    (reader.seen, reader.steady) = (None, false);
     place.readers.put(reader);
     Ok(None)
 }

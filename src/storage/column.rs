@@ -5,12 +5,22 @@ use rusqlite::{Result, Row};
 
 /// The text in column `index`; what is none is shown as far as it can be.
 pub(super) fn text(row: &Row<'_>, index: usize) -> Result<String> {
-    Ok(match row.get_ref(index)? {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    read(row, index).map(|(text, _)| text)
+}
+
+/// The same, and whether the column holds text in UTF-8.
+pub(super) fn read(row: &Row<'_>, index: usize) -> Result<(String, bool)> {
+    let value = row.get_ref(index)?;
+    let shown = match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => return Ok((text.to_owned(), matches!(value, ValueRef::Text(_)))),
+            Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+        },
         ValueRef::Null => String::new(),
         ValueRef::Integer(number) => number.to_string(),
         ValueRef::Real(number) => number.to_string(),
-    })
+    };
+    Ok((shown, false))
 }
 
 /// Does column `index` hold text in UTF-8?

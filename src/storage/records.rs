@@ -60,11 +60,12 @@ pub(in crate::storage) const COLUMN_NAMES: [&str; 9] = [
 impl Record {
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let mut damaged_column = None;
-        let mut column = |index: usize| {
-            if !column::is_text(row, index)? {
+        let mut column = |index: usize| -> rusqlite::Result<String> {
+            let (text, is_text) = column::read(row, index)?;
+            if !is_text {
                 damaged_column.get_or_insert(COLUMN_NAMES[index]);
             }
-            column::text(row, index)
+            Ok(text)
         };
         Ok(Self {
             key: column(0)?,
