@@ -179,18 +179,7 @@ class Worker:
     def record(self, claim: Claim, outcome: Outcome) -> None:
         """Record what was measured, also where others have recorded the pair meanwhile."""
         result = outcome.is_legal, outcome.execution_times
-        try:
-            is_recorded = self.insist(lambda: claim.complete(*result), result=True)
-        except ClaimLostError:
-            is_recorded = False
-        if not is_recorded:
-            # Whoever overtook us may have recorded the pair: this is a further run. By a buffer,
-            # whose flush writes once however often it is tried.
-            beside = self.store.buffered(background=False, on_sigterm=False)
-            pair = claim.program_name, claim.program_source_code, claim.schedule
-            beside.record(*pair, *result, if_exists="append")
-            self.insist(beside.flush, result=True)
-            beside.close()
+        self.insist(lambda: claim.complete(*result, or_append=True), result=True)
         self.counts["measured"] += 1
         del self.left[claim.key]
         if self.options.verbose:

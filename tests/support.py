@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from tirastore import TiraStore
+import tirastore.claims
+from tirastore import LockTimeoutError, TiraStore, _core
 
 MACHINE: dict[str, Any] = {"cpu_model": "TestCPU", "slurm_cpus": "4"}
 SOURCE = "void blur() {}"
@@ -318,3 +319,28 @@ def record_from_another_process(store: TiraStore, number: int) -> tuple[int, boo
     """Record through a store that arrived pickled; answer who did it, and how it was opened."""
     written = store.record("p", SOURCE, schedule(number), True, [float(number)])
     return os.getpid(), written, store.source_project
+
+
+class LateBuffer:
+    """A buffer whose first flush has an error, before or after it has written."""
+
+    writes_first = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.buffer = _core.Buffer(*arguments, **options)
+        self.record = self.buffer.record
+        self.has_failed = False
+
+    @classmethod
+    def instead(cls, monkeypatch: pytest.MonkeyPatch, *, writes_first: bool) -> None:
+        """Let claims write what others have recorded meanwhile by such buffers."""
+        monkeypatch.setattr(tirastore.claims, "Buffer", cls)
+        monkeypatch.setattr(cls, "writes_first", writes_first)
+
+    def flush(self) -> int:
+        if self.has_failed:
+            return self.buffer.flush()
+        self.has_failed = True
+        if self.writes_first:
+            self.buffer.flush()
+        raise LockTimeoutError("held")

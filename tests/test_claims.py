@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import MACHINE, SOURCE, old_store, open_store, process, run_python, schedule
+from support import (
+    MACHINE,
+    SOURCE,
+    LateBuffer,
+    old_store,
+    open_store,
+    process,
+    run_python,
+    schedule,
+)
 
 from tirastore import (
     Claim,
@@ -150,6 +159,32 @@ def test_a_claim_is_completed_with_a_status(store: TiraStore) -> None:
     assert claimed(store).complete(True, status="failed", details={"message": "no compiler"})
     found = store.wait_for(*PAIR)
     assert (found.status, found.details) == ("failed", {"message": "no compiler"})
+
+
+@pytest.mark.parametrize("writes_first", [None, False, True])
+def test_what_was_measured_under_a_lost_claim_can_be_kept_once(
+    store: TiraStore, monkeypatch: pytest.MonkeyPatch, writes_first: bool | None
+) -> None:
+    claim = claimed(store, lease=0.2)
+    while (overtaker := store.claim(*PAIR)) is None:
+        time.sleep(0.05)
+    assert overtaker.complete(True, [1.0])
+    with pytest.raises(ClaimLostError):
+        claim.complete(True, [2.0])
+    if writes_first is not None:
+        LateBuffer.instead(monkeypatch, writes_first=writes_first)
+        with pytest.raises(LockTimeoutError):
+            claim.complete(True, [2.0], or_append=True)
+    for _ in range(2):
+        assert not claim.complete(True, [2.0], or_append=True)
+    assert [run.execution_times for run in store.runs(*PAIR)] == [[1.0], [2.0]]
+
+
+def test_a_claim_that_holds_is_completed_and_appends_nothing(store: TiraStore) -> None:
+    claim = claimed(store)
+    for _ in range(2):
+        assert claim.complete(True, [1.0], or_append=True)
+    assert [run.execution_times for run in store.runs(*PAIR)] == [[1.0]]
 
 
 def test_bad_input_leaves_the_claim(store: TiraStore) -> None:

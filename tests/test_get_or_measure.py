@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import SOURCE, open_store, process, run_python
+from support import SOURCE, LateBuffer, open_store, process, run_python
 
 import tirastore.memoize
 from tirastore import (
@@ -180,25 +180,6 @@ def test_what_took_longer_than_its_lease_is_not_lost(store: TiraStore) -> None:
     assert [run.execution_times for run in store.runs(*pair)] == [[4.0], [5.0]]
 
 
-class LateBuffer:
-    """A buffer whose first flush has an error, before or after it has written."""
-
-    errors = 1
-    writes_first = False
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.buffer = tirastore._core.Buffer(*arguments, **options)
-        self.record = self.buffer.record
-
-    def flush(self) -> int:
-        if not self.errors:
-            return self.buffer.flush()
-        self.errors -= 1
-        if self.writes_first:
-            self.buffer.flush()
-        raise LockTimeoutError("held")
-
-
 @pytest.mark.parametrize("writes_first", [None, False, True])
 def test_what_others_recorded_without_a_claim_costs_no_measurement(
     store: TiraStore, monkeypatch: pytest.MonkeyPatch, writes_first: bool | None
@@ -209,8 +190,7 @@ def test_what_others_recorded_without_a_claim_costs_no_measurement(
 
     if writes_first is not None:
         monkeypatch.setattr(tirastore.memoize, "_RETRY_S", 0.0)
-        monkeypatch.setattr(tirastore.memoize, "Buffer", LateBuffer)
-        monkeypatch.setattr(LateBuffer, "writes_first", writes_first)
+        LateBuffer.instead(monkeypatch, writes_first=writes_first)
     assert store.get_or_measure(*PAIR, measure).execution_times == [4.0]
     assert [run.execution_times for run in store.runs(*PAIR)] == [[4.0], [5.0]]
     assert store.claims() == []

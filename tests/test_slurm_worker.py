@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from support import open_store
+from support import LateBuffer, open_store
 
-from tirastore import Claim, LockTimeoutError, TiraStore, WriteBuffer
+from tirastore import Claim, LockTimeoutError, TiraStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,10 +72,10 @@ def test_an_error_of_the_store_loses_no_result_of_a_worker(
 ) -> None:
     end, errors = getattr(Claim, ends), [LockTimeoutError("held"), LockTimeoutError("held")]
 
-    def late(*arguments: Any) -> Any:
+    def late(*arguments: Any, **options: Any) -> Any:
         if errors:
             raise errors.pop()
-        return end(*arguments)
+        return end(*arguments, **options)
 
     def measure(_: str) -> None:
         if ends == "fail":
@@ -131,18 +131,10 @@ def test_a_claim_that_was_lost_costs_a_worker_no_other_and_no_result(worker: Any
     assert worker.store.is_claimed(*lost)
 
 
-@pytest.mark.parametrize("error", ["none", "before", "after"])
+@pytest.mark.parametrize("writes_first", [None, False, True])
 def test_whoever_overtook_one_that_recorded_first_loses_no_result_and_writes_none_twice(
-    worker: Any, monkeypatch: pytest.MonkeyPatch, error: str
+    worker: Any, monkeypatch: pytest.MonkeyPatch, writes_first: bool | None
 ) -> None:
-    flush, errors = WriteBuffer.flush, [LockTimeoutError("held")] * (error != "none")
-
-    def late(buffer: WriteBuffer) -> int:
-        written = flush(buffer) if error == "after" or not errors else 0
-        if errors:
-            raise errors.pop()
-        return written
-
     pair, _ = worker.left.values()
     overtaken = type(worker)(worker.store, worker.options)
     (claim,) = worker.store.claim_many([pair], lease=0.3)
@@ -151,10 +143,10 @@ def test_whoever_overtook_one_that_recorded_first_loses_no_result_and_writes_non
     def resume(_: str) -> None:
         overtaken.record(claim, argparse.Namespace(is_legal=True, execution_times=[2.0]))
         assert worker.store.count() == 1
-        monkeypatch.setattr(WriteBuffer, "flush", late)
+        if writes_first is not None:
+            LateBuffer.instead(monkeypatch, writes_first=writes_first)
 
     worker.measure(Measures(resume), [overtaker])
-    assert errors == []
     assert [run.execution_times for run in worker.store.runs(*pair)] == [[2.0], [1.0]]
     assert worker.counts == overtaken.counts == {"measured": 1}
     assert worker.store.claims() == []

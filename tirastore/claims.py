@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from tirastore._core import Claims
+from tirastore._core import Buffer, Claims
 from tirastore.errors import (
     ClaimLostError,
     MeasurementFailed,
@@ -53,8 +53,9 @@ class Claim:
     True
     """
 
-    def __init__(self, core: _core.Claim) -> None:
-        self._core = core
+    def __init__(self, core: _core.Claim, store: _core.Store) -> None:
+        self._core, self._store = core, store
+        self._beside: Buffer | None = None
         self.program_name: str = core.program_name
         self.program_source_code: str = core.program_source_code
         self.schedule: str = core.schedule
@@ -83,6 +84,7 @@ class Claim:
         *,
         status: Status | None = None,
         details: dict[str, Any] | None = None,
+        or_append: bool = False,
     ) -> bool:
         """Record what was measured and end the claim, in one transaction.
 
@@ -94,18 +96,22 @@ class Claim:
         is_legal, execution_times, status, details
             As :meth:`TiraStore.record`: the verdict, every run in milliseconds, and what became of
             it where that does not follow.
+        or_append : bool
+            What was measured is not lost where somebody else has recorded the pair, or has it now:
+            it becomes a further run, as of ``record(..., if_exists="append")``.
 
         Returns
         -------
         bool
-            ``True`` if it was written. ``False`` if somebody has recorded the pair meanwhile, who
-            had no claim any more or none at all: nothing is written, and the claim has ended;
-            ``record(..., if_exists="append")`` keeps what was measured as a further run.
+            ``True`` if it is the record now. ``False`` if somebody has recorded the pair meanwhile,
+            who had no claim any more or none at all: the claim has ended, and nothing is written
+            but, with `or_append`, a run; and so where the claim was lost.
 
         Raises
         ------
         ClaimLostError
-            The lease was over and another one has the pair: nothing is recorded.
+            The lease was over and another one has the pair: nothing is recorded. Not raised with
+            `or_append`.
         InvalidMeasurementError, TypeError
             Bad input. Nothing is written, and the claim stays.
 
@@ -115,7 +121,21 @@ class Claim:
         >>> claim.complete(True, [1.5])
         True
         """
-        return self._core.complete(is_legal, execution_times, status, details)
+        if self._beside is None:
+            try:
+                is_recorded = self._core.complete(is_legal, execution_times, status, details)
+            except ClaimLostError:
+                if not or_append:
+                    raise
+                is_recorded = False
+            if is_recorded or not or_append:
+                return is_recorded
+            # By a buffer, whose flush writes once however often it is tried.
+            pair = (self.program_name, self.program_source_code, self.schedule)
+            self._beside = Buffer(self._store, max_records=1, max_seconds=1.0, background=False)
+            self._beside.record(*pair, is_legal, execution_times, "append", status, details)
+        self._beside.flush()
+        return False
 
     def fail(self, message: str) -> None:
         """End the claim with what went wrong; nothing is recorded.
@@ -292,7 +312,7 @@ class Claiming:
         claims = self._claims.take(
             wanted, float(lease), limit=1, refresh=bool(refresh), retry_failed=True
         )
-        return Claim(claims[0]) if claims else None
+        return Claim(claims[0], self._core) if claims else None
 
     def claim_many(
         self,
@@ -343,7 +363,7 @@ class Claiming:
             refresh=bool(refresh),
             retry_failed=bool(retry_failed),
         )
-        return [Claim(claim) for claim in claims]
+        return [Claim(claim, self._core) for claim in claims]
 
     def claims(self) -> list[ClaimInfo]:
         """List the claims, in the order in which they were made.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from tirastore._core import Buffer
 from tirastore.claims import Claim, Claiming, is_of_the_store, text_of, timed_out
-from tirastore.errors import ClaimLostError, MeasurementFailed, StorageError
+from tirastore.errors import MeasurementFailed, StorageError
 from tirastore.records import Measurement
 from tirastore.schedules import make_key, make_program_hash
 
@@ -30,8 +29,6 @@ __all__ = ["Memoizing"]
 # How often a record is tried, and seconds between: a measurement costs more than that.
 _TRIES = 3
 _RETRY_S = 1.0
-
-_T = TypeVar("_T")
 
 
 class Memoizing(Claiming):
@@ -142,26 +139,9 @@ class Memoizing(Claiming):
                 outcome = _outcome(measure(), claim)
             except Exception as failure:
                 if record_failure and not is_of_the_store(failure):
-                    self._complete(claim, (True, None, "failed", {"message": text_of(failure)}))
+                    _complete(claim, (True, None, "failed", {"message": text_of(failure)}))
                 raise
-            self._complete(claim, outcome)
-
-    def _complete(self, claim: Claim, outcome: Outcome) -> None:
-        is_legal, times, status, details = outcome
-        try:
-            is_recorded = _insist(
-                lambda: claim.complete(is_legal, times, status=status, details=details)
-            )
-        except ClaimLostError:
-            # It took longer than its lease.
-            is_recorded = False
-        if not is_recorded:
-            # Others may have recorded the pair; what was measured is not lost for that. By a
-            # buffer, whose flush writes once however often it is tried.
-            pair = (claim.program_name, claim.program_source_code, claim.schedule)
-            beside = Buffer(self._core, max_records=1, max_seconds=1.0, background=False)
-            beside.record(*pair, is_legal, times, "append", status, details)
-            _insist(beside.flush)
+            _complete(claim, outcome)
 
     @overload
     def memoize(self, measure: Measure, /) -> Memoized: ...
@@ -220,16 +200,20 @@ class Memoizing(Claiming):
         return decorate if measure is None else decorate(measure)
 
 
-def _insist(call: Callable[[], _T]) -> _T:
-    """Call though the store has errors for a while."""
-    for _ in range(_TRIES - 1):
+def _complete(claim: Claim, outcome: Outcome) -> None:
+    """Record an outcome though the store has errors for a while, or others were faster."""
+    is_legal, times, status, details = outcome
+    for tries_left in reversed(range(_TRIES)):
         try:
-            return call()
+            claim.complete(is_legal, times, status=status, details=details, or_append=True)
         except (PermissionError, FileNotFoundError):
             raise  # that does not pass
         except (OSError, StorageError):
+            if not tries_left:
+                raise
             time.sleep(_RETRY_S)
-    return call()
+        else:
+            return
 
 
 def _outcome(result: Result, claim: Claim) -> Outcome:

@@ -83,6 +83,13 @@ impl Kept {
         None
     }
 
+    /// This process is about to write: what its readers have seen will not stand.
+    pub(super) fn unsettle(&self) {
+        for connected in self.0.try_lock().iter_mut().flat_map(|kept| kept.iter_mut()) {
+            connected.steady = false;
+        }
+    }
+
     /// Closes what is kept.
     pub(crate) fn clear(&self) {
         if let Ok(mut kept) = self.0.try_lock() {

@@ -120,6 +120,9 @@ pub(crate) fn run<T>(
     }
     // Held over all tries: another batch of this process must not come between a batch and its repetition.
     let Some(_closed) = pass_gate_unless_done(place, &mut wait, elsewhere)? else { return Ok(None) };
+    if access == Access::Write {
+        place.readers.unsettle();
+    }
     let mut tries = 0;
     loop {
         let outcome = run_once(place, access, &mut wait, elsewhere, &mut |tenure| work(tenure, tries > 0));
