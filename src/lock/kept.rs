@@ -1,11 +1,10 @@
 //! What a process keeps open between its turns at one store: connections over files of one fence number.
 
-use std::mem;
-use std::process;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 
+use super::own::Own;
 use super::place::Place;
 use super::sequence::Sequence;
 use crate::error::Result;
@@ -22,12 +21,11 @@ pub(crate) struct Connected {
     /// The token had that name before that read already, when an earlier one was accepted.
     pub(crate) steady: bool,
     fence: u64,
-    owner: u32,
 }
 
 impl Connected {
     pub(crate) fn new(connection: Connection, guard: Arc<Guard>, fence: u64) -> Self {
-        Self { connection, guard, seen: None, steady: false, fence, owner: process::id() }
+        Self { connection, guard, seen: None, steady: false, fence }
     }
 
     /// Are its files those that stand at the path under this fence number? Of another number they were replaced: what
@@ -48,7 +46,7 @@ const MOST: usize = 8;
 
 /// Connections that nobody uses just now.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<Vec<Connected>>);
+pub(crate) struct Kept(Mutex<Vec<Own<Connected>>>);
 
 impl Kept {
     /// A kept connection, if there is one of the database file that has this fence number.
@@ -71,12 +69,7 @@ impl Kept {
         // A fork may have caught the lock; the child opens its own connection.
         let mut kept = self.0.try_lock().ok()?;
         while let Some(connected) = kept.pop() {
-            if connected.owner != process::id() {
-                // The parent's: a child that closed it would roll its transaction back.
-                mem::forget(connected);
-                continue;
-            }
-            if wanted(&connected) {
+            if let Some(connected) = connected.into_inner().filter(&wanted) {
                 return Some(connected);
             }
         }
@@ -85,7 +78,8 @@ impl Kept {
 
     /// This process is about to write: what its readers have seen will not stand.
     pub(super) fn unsettle(&self) {
-        for connected in self.0.try_lock().iter_mut().flat_map(|kept| kept.iter_mut()) {
+        let Ok(mut kept) = self.0.try_lock() else { return };
+        for connected in kept.iter_mut().filter_map(Own::get_mut) {
             connected.steady = false;
         }
     }
@@ -93,16 +87,7 @@ impl Kept {
     /// Closes what is kept.
     pub(crate) fn clear(&self) {
         if let Ok(mut kept) = self.0.try_lock() {
-            Self::close(mem::take(&mut *kept));
-        }
-    }
-
-    fn close(kept: Vec<Connected>) {
-        for connected in kept {
-            // A child does not close its parent's.
-            if connected.owner != process::id() {
-                mem::forget(connected);
-            }
+            kept.clear();
         }
     }
 
@@ -111,14 +96,8 @@ impl Kept {
         if let Ok(mut kept) = self.0.try_lock()
             && kept.len() < MOST
         {
-            kept.push(connected);
+            kept.push(Own::new(connected));
         }
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        Self::close(self.0.get_mut().map(mem::take).unwrap_or_default());
     }
 }
 

@@ -9,6 +9,7 @@ mod gate;
 mod hardlink;
 mod info;
 mod kept;
+mod own;
 mod path;
 mod place;
 mod process;
