@@ -21,7 +21,8 @@ use crate::notices;
 use crate::scratch;
 use crate::storage::fence::{self, Fenced, Source};
 use crate::storage::fresh;
-use crate::storage::vfs::guard::{Cover, Files, Guard, is_cold};
+use crate::storage::vfs::bytes::is_cold;
+use crate::storage::vfs::guard::{Cover, Files, Guard};
 use crate::storage::{connection, guarded, journal};
 
 /// Between two renewals while this process waits for a stopped writer's lease to end.

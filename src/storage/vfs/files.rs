@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::ffi;
 
-use super::guard::{self, Failure, Guard, Touch, Which};
+use super::bytes::write_at;
+use super::guard::{Failure, Guard, Touch, Which};
 use crate::mutation;
 
 /// A file as SQLite holds it: its own part first, as it casts one pointer into the other.
@@ -164,7 +165,7 @@ unsafe extern "C" fn write(
     let outcome = match part.which {
         Which::Journal => part.guard.write_journal(bytes, offset),
         Which::Database => {
-            part.guard.touch(Which::Database, Touch::Write, |file| guard::write_at(file, bytes, offset))
+            part.guard.touch(Which::Database, Touch::Write, |file| write_at(file, bytes, offset))
         }
     };
     done(outcome, ffi::SQLITE_IOERR_WRITE)

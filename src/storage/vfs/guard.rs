@@ -7,6 +7,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::bytes::{is_cold, read_at, write_at};
+use super::pending::Pending;
 use crate::mutation;
 
 /// The tenure that covers a connection, as far as its files need to know it.
@@ -61,15 +63,6 @@ struct State {
 /// The part of the header that SQLite compares: the change counter and what follows.
 type Version = [u8; 16];
 const VERSION_AT: usize = 24;
-
-struct Pending {
-    bytes: Vec<u8>,
-    /// A part of it may be on the disk: a write failed.
-    begun: bool,
-}
-
-/// More than this of a journal is not kept in memory.
-const MOST_PENDING: usize = 4 << 20;
 
 thread_local! {
     /// The connection of this thread's tenure. A thread has one at a time.
@@ -261,17 +254,13 @@ impl Guard {
         }
         let there = state.touch(which, Touch::Read, |file| read_at(file, buffer, offset))?;
         let pending = state.pending.as_ref().filter(|_| which == Which::Journal);
-        let pending = pending.and_then(|pending| pending.bytes.get(usize::try_from(offset).ok()?..));
-        let Some(pending) = pending else { return Ok(there) };
-        let length = pending.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&pending[..length]);
-        Ok(there.max(length))
+        Ok(pending.map_or(there, |pending| pending.overlay(buffer, offset, there)))
     }
 
     pub(super) fn journal_size(&self) -> Result<u64, Failure> {
         let mut state = self.state();
         let size = state.touch(Which::Journal, Touch::Read, |file| Ok(file.metadata()?.len()))?;
-        Ok(state.pending.as_ref().map_or(size, |pending| size.max(pending.bytes.len() as u64)))
+        Ok(state.pending.as_ref().map_or(size, |pending| size.max(pending.bytes().len() as u64)))
     }
 
     /// Makes durable what was written. The size is synced with the data; the names of both files are older than the
@@ -305,7 +294,7 @@ impl Guard {
                 return Err(Failure::Refused);
             }
             state.own_header = true;
-            state.pending = Some(Pending { bytes: Vec::new(), begun: false });
+            state.pending = Some(Pending::default());
         } else if offset == 0 && bytes.first() == Some(&0) {
             state.own_header = false;
             if state.pending.take().is_some_and(|pending| !pending.begun) {
@@ -354,20 +343,11 @@ impl State {
 
     /// Keeps `bytes` of the journal in memory. `false` where they are to be written at once.
     fn append_pending(&mut self, bytes: &[u8], offset: u64) -> Result<bool, Failure> {
-        let Some(pending) = self.pending.as_mut().filter(|pending| !pending.begun) else { return Ok(false) };
-        let Some(begin) = usize::try_from(offset).ok().filter(|&begin| begin <= pending.bytes.len()) else {
-            return Ok(false);
-        };
-        let end = begin + bytes.len();
-        if end > MOST_PENDING {
-            return Ok(false);
+        let kept = self.pending.as_mut().is_some_and(|pending| pending.keep(bytes, offset));
+        if kept {
+            self.check(Touch::Read).map_err(|Refused| Failure::Refused)?;
         }
-        if end > pending.bytes.len() {
-            pending.bytes.resize(end, 0);
-        }
-        pending.bytes[begin..end].copy_from_slice(bytes);
-        self.check(Touch::Read).map_err(|Refused| Failure::Refused)?;
-        Ok(true)
+        Ok(kept)
     }
 
     /// Writes what was kept of the journal. What could not be written is kept: a rollback reads it.
@@ -375,7 +355,7 @@ impl State {
         let Some(mut pending) = self.pending.take() else { return Ok(()) };
         let written = self.touch(Which::Journal, Touch::Write, |file| {
             pending.begun = true;
-            write_at(file, &pending.bytes, 0)
+            write_at(file, pending.bytes(), 0)
         });
         if written.is_err() {
             self.pending = Some(pending);
@@ -413,37 +393,4 @@ pub(super) enum Failure {
     Refused,
     Full,
     Disk,
-}
-
-/// Reads until `buffer` is full or the file ends.
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
-}
-
-/// Writes all of `bytes`.
-pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    if cfg!(feature = "mutations") {
-        // In two halves: a process can be stopped within one write.
-        let (first, second) = bytes.split_at(bytes.len() / 2);
-        file.write_all_at(first, offset)?;
-        mutation::reached("half-written");
-        return file.write_all_at(second, offset + first.len() as u64);
-    }
-    file.write_all_at(bytes, offset)
-}
-
-/// SQLite's rule: a journal whose first byte is 0, or that is empty, is nobody's.
-pub(crate) fn is_cold(journal: &File) -> io::Result<bool> {
-    let mut first = [0];
-    let length = journal.read_at(&mut first, 0)?;
-    Ok(length == 0 || first[0] == 0)
 }

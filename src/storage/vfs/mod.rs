@@ -12,8 +12,10 @@
 //!
 //! A connection is tied to its files by [`open`]; SQLite finds the layer by the name [`NAME`].
 
+pub(crate) mod bytes;
 mod files;
 pub(crate) mod guard;
+mod pending;
 
 use std::cell::RefCell;
 use std::ffi::{CStr, OsStr, c_char, c_int};
