@@ -214,26 +214,43 @@ class Worker:
         )
 
 
+def positive(kind: type[T]) -> Callable[[str], T]:
+    """Read a number of an option that must be above 0."""
+
+    def read(text: str) -> T:
+        number = kind(text)  # type: ignore[call-arg]
+        if not number > 0:  # type: ignore[operator]
+            raise argparse.ArgumentTypeError(f"must be above 0, is {text}")
+        return number
+
+    return read
+
+
 def main() -> int:
     """Be a worker."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--pairs", type=int, default=280, help="how many schedules in all")
+    parser.add_argument(
+        "--pairs", type=positive(int), default=280, help="how many schedules in all"
+    )
     parser.add_argument("--seed", type=int, default=0, help="which ones")
-    parser.add_argument("--batch", type=int, default=4, help="how many to claim at a time")
+    parser.add_argument(
+        "--batch", type=positive(int), default=4, help="how many to claim at a time"
+    )
     parser.add_argument(
         "--lease",
-        type=float,
+        type=positive(float),
         default=600.0,
         help="seconds after which a silent worker's claims are free: longer than any measurement",
     )
     parser.add_argument("--verbose", action="store_true", help="print a line for each measurement")
     options = parser.parse_args()
-    # TIRASTORE_DB names the store. What times depend on and the library cannot know is named here;
-    # a node without compiler ends before it claims anything.
-    with TiraStore(environment={"compiler": compiler()}) as store:
-        if not store.writes_allowed:
-            raise SystemExit(f"{store.db_path} belongs to another kind of node")
-        return Worker(store, options).run()
+    try:
+        # TIRASTORE_DB names the store. What times depend on and the library cannot know is named
+        # here; a node without compiler ends before it claims anything.
+        with TiraStore(environment={"compiler": compiler()}) as store:
+            return Worker(store, options).run()
+    except (MeasurementError, TiraStoreError) as error:
+        raise SystemExit(f"{socket.gethostname()}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -46,11 +46,18 @@ pub(crate) fn file_in(directory: &Path) -> Result<NamedTempFile> {
         .map_err(Error::io(directory, "creating a file in"))
 }
 
-/// The system's error alone: a temporary name tells nobody anything.
+/// The system's error alone: a temporary name tells nobody anything. Of that error only the kind can be had.
 fn without_name(error: io::Error) -> io::Error {
-    let cause =
-        error.get_ref().and_then(|wrapped| wrapped.source()?.downcast_ref::<io::Error>()?.raw_os_error());
-    cause.map_or(error, io::Error::from_raw_os_error)
+    let errno = match error.kind() {
+        io::ErrorKind::NotFound => Errno::ENOENT,
+        io::ErrorKind::NotADirectory => Errno::ENOTDIR,
+        io::ErrorKind::PermissionDenied => Errno::EACCES,
+        io::ErrorKind::ReadOnlyFilesystem => Errno::EROFS,
+        io::ErrorKind::StorageFull => Errno::ENOSPC,
+        io::ErrorKind::QuotaExceeded => Errno::EDQUOT,
+        _ => return error,
+    };
+    errno.into()
 }
 
 /// Beginning of the names of batches that this process hands over for good.

@@ -19,8 +19,7 @@ from typing import Any
 
 import pytest
 
-import tirastore.claims
-from tirastore import LockTimeoutError, TiraStore, _core
+from tirastore import Claim, LockTimeoutError, TiraStore
 
 MACHINE: dict[str, Any] = {"cpu_model": "TestCPU", "slurm_cpus": "4"}
 SOURCE = "void blur() {}"
@@ -321,26 +320,19 @@ def record_from_another_process(store: TiraStore, number: int) -> tuple[int, boo
     return os.getpid(), written, store.source_project
 
 
-class LateBuffer:
-    """A buffer whose first flush has an error, before or after it has written."""
+class LateCompletion:
+    """Completing a claim has an error for once, before or after it has written."""
 
-    writes_first = False
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, writes_first: bool) -> None:
+        self.errors = 0
+        complete = Claim.complete
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.buffer = _core.Buffer(*arguments, **options)
-        self.record = self.buffer.record
-        self.has_failed = False
+        def late(*arguments: Any, **options: Any) -> bool:
+            if self.errors:
+                return complete(*arguments, **options)
+            self.errors += 1
+            if writes_first:
+                complete(*arguments, **options)
+            raise LockTimeoutError("held")
 
-    @classmethod
-    def instead(cls, monkeypatch: pytest.MonkeyPatch, *, writes_first: bool) -> None:
-        """Let claims write what others have recorded meanwhile by such buffers."""
-        monkeypatch.setattr(tirastore.claims, "Buffer", cls)
-        monkeypatch.setattr(cls, "writes_first", writes_first)
-
-    def flush(self) -> int:
-        if self.has_failed:
-            return self.buffer.flush()
-        self.has_failed = True
-        if self.writes_first:
-            self.buffer.flush()
-        raise LockTimeoutError("held")
+        monkeypatch.setattr(Claim, "complete", late)

@@ -13,7 +13,7 @@ import pytest
 from support import (
     MACHINE,
     SOURCE,
-    LateBuffer,
+    held,
     old_store,
     open_store,
     process,
@@ -161,23 +161,53 @@ def test_a_claim_is_completed_with_a_status(store: TiraStore) -> None:
     assert (found.status, found.details) == ("failed", {"message": "no compiler"})
 
 
-@pytest.mark.parametrize("writes_first", [None, False, True])
+@pytest.mark.parametrize("is_recorded", [True, False])
 def test_what_was_measured_under_a_lost_claim_can_be_kept_once(
-    store: TiraStore, monkeypatch: pytest.MonkeyPatch, writes_first: bool | None
+    tmp_path: Path, is_recorded: bool
 ) -> None:
-    claim = claimed(store, lease=0.2)
-    while (overtaker := store.claim(*PAIR)) is None:
-        time.sleep(0.05)
-    assert overtaker.complete(True, [1.0])
-    with pytest.raises(ClaimLostError):
-        claim.complete(True, [2.0])
-    if writes_first is not None:
-        LateBuffer.instead(monkeypatch, writes_first=writes_first)
-        with pytest.raises(LockTimeoutError):
+    path = tmp_path / "store.db"
+    with open_store(path, lock_timeout=0.5) as store:
+        claim = claimed(store, lease=0.2)
+        while (overtaker := store.claim(*PAIR)) is None:
+            time.sleep(0.05)
+        if is_recorded:
+            assert overtaker.complete(True, [1.0])
+        with pytest.raises(ClaimLostError):
+            claim.complete(True, [2.0])
+        with held(path), pytest.raises(LockTimeoutError):
             claim.complete(True, [2.0], or_append=True)
-    for _ in range(2):
-        assert not claim.complete(True, [2.0], or_append=True)
+        for _ in range(2):
+            assert not claim.complete(True, [2.0], or_append=True)
+        times = [run.execution_times for run in store.runs(*PAIR)]
+        assert times == ([[1.0], [2.0]] if is_recorded else [[2.0]])
+        assert store.is_claimed(*PAIR) is not is_recorded
+
+
+def test_what_others_recorded_meanwhile_is_no_reason_to_lose_a_measurement(
+    store: TiraStore,
+) -> None:
+    claim = claimed(store)
+    store.record(*PAIR, True, [1.0])
+    assert [claim.complete(True, [2.0]), claim.complete(True, [2.0], or_append=True)] == [False] * 2
     assert [run.execution_times for run in store.runs(*PAIR)] == [[1.0], [2.0]]
+
+
+def test_only_a_lost_claim_appends(store: TiraStore) -> None:
+    released, failed = claimed(store), claimed(store, ("p", SOURCE, ""))
+    released.release()
+    failed.fail("no")
+    for ended in (released, failed):
+        with pytest.raises(ClaimLostError, match="ended before"):
+            ended.complete(True, [1.0], or_append=True)
+    inherited = claimed(store)
+    if (child := os.fork()) == 0:
+        try:
+            inherited.complete(True, [1.0], or_append=True)
+        except ClaimLostError:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert store.count() == 0
 
 
 def test_a_claim_that_holds_is_completed_and_appends_nothing(store: TiraStore) -> None:

@@ -1,6 +1,7 @@
 """Exports and backups hold everything, once, of one consistent state; a failure leaves no trace."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -336,6 +337,42 @@ def test_a_store_is_never_replaced_by_its_own_export_or_backup(
     with pytest.raises(ValueError, match=re.escape(str(filled.db_path))):
         getattr(filled, operation)(target)
     assert contents(directory) == before
+
+
+def test_a_backup_takes_the_place_of_no_other_store_that_is_in_use(
+    filled: TiraStore, tmp_path: Path
+) -> None:
+    with open_store(tmp_path / "other.db") as other:
+        other.record("p", source(0), "", True, [1.0])
+        with pytest.raises(ValueError, match="a store that is in use"):
+            filled.backup(tmp_path / "other.db")
+        assert other.count() == 1
+    # An earlier backup has no lock.
+    for _ in range(2):
+        filled.backup(tmp_path / "copy.db")
+    with open_store(tmp_path / "copy.db", read_only=True) as copy:
+        assert copy.count() == filled.count()
+
+
+@pytest.mark.parametrize("fmt", ["json", "jsonl"])
+def test_an_export_takes_the_place_of_no_database(
+    filled: TiraStore, tmp_path: Path, fmt: Any
+) -> None:
+    backup = filled.backup(tmp_path / "copy.db")
+    with pytest.raises(ValueError, match="a database, not an earlier export"):
+        filled.export(backup, fmt)
+    with open_store(backup, read_only=True) as copy:
+        assert copy.count() == filled.count()
+
+
+def test_a_place_that_cannot_be_written_is_named_with_the_systems_error(
+    filled: TiraStore, tmp_path: Path
+) -> None:
+    for write in (filled.backup, filled.export):
+        with pytest.raises(OSError) as raised:  # noqa: PT011 -- its errno is asked for
+            write(tmp_path / "missing" / "out")
+        assert raised.value.errno == errno.ENOENT
+        assert ".tirastore" not in str(raised.value)
 
 
 def test_a_store_is_never_replaced_through_a_hard_link_or_its_lock(filled: TiraStore) -> None:

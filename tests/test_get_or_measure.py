@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import SOURCE, LateBuffer, open_store, process, run_python
+from support import SOURCE, LateCompletion, open_store, process, run_python
 
 import tirastore.memoize
 from tirastore import (
@@ -190,8 +190,9 @@ def test_what_others_recorded_without_a_claim_costs_no_measurement(
 
     if writes_first is not None:
         monkeypatch.setattr(tirastore.memoize, "_RETRY_S", 0.0)
-        LateBuffer.instead(monkeypatch, writes_first=writes_first)
+        late = LateCompletion(monkeypatch, writes_first=writes_first)
     assert store.get_or_measure(*PAIR, measure).execution_times == [4.0]
+    assert writes_first is None or late.errors == 1
     assert [run.execution_times for run in store.runs(*PAIR)] == [[4.0], [5.0]]
     assert store.claims() == []
 
@@ -219,6 +220,15 @@ def test_a_refresh_measures_what_is_recorded_once_for_all_who_ask_at_once(
     again = store.get_or_measure(*PAIR, lambda: (True, [4.0]), refresh=True)
     assert again.execution_times == [4.0]
     assert store.get_or_measure(*PAIR, never).execution_times == [4.0]
+
+
+@pytest.mark.parametrize("result", [None, 1.5, {"is_legal": True}, (True,)])
+def test_what_is_no_measurement_is_told_and_does_not_fail_the_pair(
+    store: TiraStore, result: Any
+) -> None:
+    with pytest.raises(TypeError, match=r"must return \(is_legal, execution_times\) or a Meas"):
+        store.get_or_measure(*PAIR, lambda: result, record_failure=True)
+    assert (store.claims(), store.count()) == ([], 0)
 
 
 def test_a_measurement_must_be_of_the_pair_that_was_asked_for(store: TiraStore) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["table"]
 
 _LEFT = " style='text-align:left'"
+_ONE_LINE = " style='white-space:nowrap'"
 
 
 def table(caption: str, rows: Iterable[Sequence[str]], columns: Sequence[str] = ()) -> str:
@@ -31,8 +32,8 @@ def table(caption: str, rows: Iterable[Sequence[str]], columns: Sequence[str] = 
 
     Examples
     --------
-    >>> table("2 & 3", [["<b>"]], columns=["x"])
-    '<table><caption>2 &amp; 3</caption><tr><th>x</th></tr><tr><td>&lt;b&gt;</td></tr></table>'
+    >>> table("2 & 3", [["<b>"]], columns=["x"]).partition("2 &amp; 3")[2]
+    '</caption><tr><th>x</th></tr><tr><td>&lt;b&gt;</td></tr></table>'
     """
     from html import escape  # noqa: PLC0415 -- only notebooks need it: one import less for the rest
 
@@ -44,4 +45,4 @@ def table(caption: str, rows: Iterable[Sequence[str]], columns: Sequence[str] = 
     else:
         lines = [cells("th", row[:1], _LEFT) + cells("td", row[1:], _LEFT) for row in rows]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><caption>{escape(caption)}</caption>{body}</table>"
+    return f"<table><caption{_ONE_LINE}>{escape(caption)}</caption>{body}</table>"

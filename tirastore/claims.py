@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from tirastore._core import Buffer, Claims
+from tirastore._core import Claims
 from tirastore.errors import (
     ClaimLostError,
     MeasurementFailed,
@@ -53,9 +53,8 @@ class Claim:
     True
     """
 
-    def __init__(self, core: _core.Claim, store: _core.Store) -> None:
-        self._core, self._store = core, store
-        self._beside: Buffer | None = None
+    def __init__(self, core: _core.Claim) -> None:
+        self._core = core
         self.program_name: str = core.program_name
         self.program_source_code: str = core.program_source_code
         self.schedule: str = core.schedule
@@ -110,8 +109,9 @@ class Claim:
         Raises
         ------
         ClaimLostError
-            The lease was over and another one has the pair: nothing is recorded. Not raised with
-            `or_append`.
+            The lease was over and another one has the pair: nothing is recorded. With `or_append`
+            only where the claim has ended by :meth:`fail` or :meth:`release`, or was made by the
+            process that this one was forked from, or another call on it is under way.
         InvalidMeasurementError, TypeError
             Bad input. Nothing is written, and the claim stays.
 
@@ -121,21 +121,7 @@ class Claim:
         >>> claim.complete(True, [1.5])
         True
         """
-        if self._beside is None:
-            try:
-                is_recorded = self._core.complete(is_legal, execution_times, status, details)
-            except ClaimLostError:
-                if not or_append:
-                    raise
-                is_recorded = False
-            if is_recorded or not or_append:
-                return is_recorded
-            # By a buffer, whose flush writes once however often it is tried.
-            pair = (self.program_name, self.program_source_code, self.schedule)
-            self._beside = Buffer(self._store, max_records=1, max_seconds=1.0, background=False)
-            self._beside.record(*pair, is_legal, execution_times, "append", status, details)
-        self._beside.flush()
-        return False
+        return self._core.complete(is_legal, execution_times, status, details, or_append)
 
     def fail(self, message: str) -> None:
         """End the claim with what went wrong; nothing is recorded.
@@ -312,7 +298,7 @@ class Claiming:
         claims = self._claims.take(
             wanted, float(lease), limit=1, refresh=bool(refresh), retry_failed=True
         )
-        return Claim(claims[0], self._core) if claims else None
+        return Claim(claims[0]) if claims else None
 
     def claim_many(
         self,
@@ -363,7 +349,7 @@ class Claiming:
             refresh=bool(refresh),
             retry_failed=bool(retry_failed),
         )
-        return [Claim(claim, self._core) for claim in claims]
+        return [Claim(claim) for claim in claims]
 
     def claims(self) -> list[ClaimInfo]:
         """List the claims, in the order in which they were made.

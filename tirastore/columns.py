@@ -22,6 +22,9 @@ __all__ = ["Records"]
 
 #: Rows that a notebook shows.
 _SHOWN = 10
+#: Columns of which a few digits tell one from the others.
+_HASHES = ("key", "program_hash")
+_HASH_WIDTH = 12
 #: Characters of a value that it shows.
 _WIDTH = 60
 
@@ -209,12 +212,16 @@ class Records:
     def _repr_html_(self) -> str:
         """Return the first rows as a table for notebooks."""
         more = f", the first {_SHOWN}" if len(self) > _SHOWN else ""
-        rows = [list(map(_short, row.values())) for row in self[:_SHOWN]]
+        rows = [[_short(name, value) for name, value in row.items()] for row in self[:_SHOWN]]
         return table(f"{len(self):,} records{more}", rows, self.column_names)
 
 
-def _short(value: object) -> str:
+def _short(name: str, value: object) -> str:
     if value is None:
         return ""
+    if name in _HASHES:
+        return str(value)[:_HASH_WIDTH]
+    if isinstance(value, list):
+        return f"{len(value)} values"
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."

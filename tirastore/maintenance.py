@@ -281,6 +281,8 @@ class Maintained:
         ------
         DamagedCopyError
             With `verify`: what is wrong. No backup was written; what was there is untouched.
+        ValueError
+            At `backup_path` is this store, or another one that has a lock beside it.
 
         Examples
         --------

@@ -83,6 +83,8 @@ class Memoizing(Claiming):
             Another one has not finished within `timeout`; a :class:`TimeoutError`.
         LockTimeoutError, StorageError, StoreFileError
             The store could not be written, tried three times.
+        TypeError, ValueError
+            `measure` returned something else. The claim is released.
         Exception
             Whatever `measure` raises. The claim has failed then, and nothing is recorded, unless
             `record_failure` is set.
@@ -136,10 +138,16 @@ class Memoizing(Claiming):
     ) -> None:
         with claim:
             try:
-                outcome = _outcome(measure(), claim)
+                result = measure()
             except Exception as failure:
                 if record_failure and not is_of_the_store(failure):
                     _complete(claim, (True, None, "failed", {"message": text_of(failure)}))
+                raise
+            try:
+                outcome = _outcome(result, claim)
+            except (TypeError, ValueError):
+                # That says something of `measure`, and nothing of the pair.
+                claim.release()
                 raise
             _complete(claim, outcome)
 
@@ -219,6 +227,11 @@ def _complete(claim: Claim, outcome: Outcome) -> None:
 def _outcome(result: Result, claim: Claim) -> Outcome:
     """Take a result apart, if it is one of the pair that was claimed."""
     if not isinstance(result, Measurement):
+        if not isinstance(result, tuple) or len(result) != 2:  # noqa: PLR2004 -- a pair
+            raise TypeError(
+                "measure() must return (is_legal, execution_times) or a Measurement, "
+                f"got {type(result).__name__}"
+            )
         is_legal, times = result
         return is_legal, times, None, None
     program_hash = make_program_hash(result.program_source_code)

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::attempt::Attempt;
 use super::observer::Observer;
 use super::taking::{Terms, Wanted};
-use crate::commit::{self, Batch, Client, Group, Program, Row, claimed};
+use crate::commit::{self, Group, Program, Row, claimed};
 use crate::error::{Error, Result};
 use crate::lock::{Interrupt, Place, my_random};
+use crate::measurement::IfExists;
 use crate::storage::claims;
 use crate::storage::records::Recorder;
 
@@ -26,10 +28,15 @@ pub struct Claim {
 #[derive(Debug)]
 enum State {
     Held,
-    /// A completion has failed, and may be in the store all the same: as this batch.
-    Completing(Client, Arc<Batch>),
+    /// A completion has failed, and may be in the store all the same.
+    Completing(Attempt),
     /// What the completion answered.
     Completed(bool),
+    /// The completion found that another one has the pair.
+    Lost,
+    /// What was measured is no record and becomes a further run, or is one already.
+    Appending(Attempt),
+    Appended,
     /// Failed or released.
     Ended,
 }
@@ -89,7 +96,7 @@ impl Claim {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.process == my_random()
-            && self.state.try_lock().is_ok_and(|state| matches!(*state, State::Held | State::Completing(..)))
+            && self.state.try_lock().is_ok_and(|state| matches!(*state, State::Held | State::Completing(_)))
     }
 
     /// Begins the lease anew.
@@ -129,26 +136,60 @@ impl Claim {
             return Ok(answer);
         }
         self.check_open(&state)?;
-        let (client, batch) = match std::mem::replace(&mut *state, State::Ended) {
-            State::Completing(client, batch) => (client, batch),
-            State::Held | State::Completed(_) | State::Ended => {
-                let client = Client::idle();
-                let row = Row { claim: Some(self.id.clone()), ..row };
-                let batch = Batch::of(&client, recorder, vec![Arc::new(row)]);
-                (client, Arc::new(batch))
+        let attempt = match std::mem::replace(&mut *state, State::Ended) {
+            State::Completing(attempt) => attempt,
+            _ => Attempt::new(recorder, Row { claim: Some(self.id.clone()), ..row }),
+        };
+        let (outcome, again) = attempt.run(place, group, interrupt);
+        *state = match (&outcome, again) {
+            (_, Some(again)) => State::Completing(again),
+            (Ok(written), None) => State::Completed(*written),
+            (Err(_), None) => State::Lost,
+        };
+        outcome
+    }
+
+    /// The same for a measurement that is to be kept in any case: where somebody else has recorded the pair, or has it
+    /// now, it becomes a further run, once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClaimLost`] where the claim was failed or released, belongs to another process, or is in use; and those
+    /// of writing.
+    pub(crate) fn complete_or_append(
+        &self,
+        place: &Place,
+        group: &Group,
+        interrupt: &dyn Interrupt,
+        recorder: Recorder,
+        row: Row,
+    ) -> Result<bool> {
+        if matches!(*self.state()?, State::Held | State::Completing(_)) {
+            let row = row.clone();
+            match self.complete(place, group, interrupt, recorder.clone(), row) {
+                Ok(true) => return Ok(true),
+                Ok(false) | Err(Error::ClaimLost { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut state = self.state()?;
+        let attempt = match std::mem::replace(&mut *state, State::Ended) {
+            State::Appending(attempt) => attempt,
+            State::Lost | State::Completed(false) => {
+                Attempt::new(recorder, Row { if_exists: IfExists::Append, ..row })
+            }
+            other => {
+                *state = other;
+                return match *state {
+                    State::Completed(written) => Ok(written),
+                    State::Appended => Ok(false),
+                    _ => Err(self.error("it has ended before".to_owned())),
+                };
             }
         };
-        let outcome = commit::record_buffered(place, group, interrupt, &batch, Vec::new());
-        *state = match &outcome {
-            Ok(written) => State::Completed(*written > 0),
-            Err(Error::ClaimLost { .. }) => State::Ended,
-            Err(_) => {
-                *state = State::Completing(client, batch);
-                return outcome.map(|written| written > 0);
-            }
-        };
-        client.give_back();
-        outcome.map(|written| written > 0)
+        let (outcome, again) = attempt.run(place, group, interrupt);
+        *state = again.map_or(State::Appended, State::Appending);
+        outcome.map(|_| false)
     }
 
     /// Ends the claim with what went wrong, for those who wait.
@@ -201,9 +242,11 @@ impl Claim {
 
     fn check_open(&self, state: &State) -> Result<()> {
         match state {
-            State::Held | State::Completing(..) => Ok(()),
+            State::Held | State::Completing(_) => Ok(()),
             State::Completed(_) => Err(self.error("it was completed before".to_owned())),
-            State::Ended => Err(self.error("it has ended before".to_owned())),
+            State::Lost | State::Appending(_) | State::Appended | State::Ended => {
+                Err(self.error("it has ended before".to_owned()))
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! provably dead, or when nobody has renewed the claim for its lease of the *observer's* own clock (`observer`).
 //! `docs/claims.md` says why.
 
+mod attempt;
 mod held;
 mod listed;
 mod observer;

@@ -61,9 +61,13 @@ impl Claim {
         execution_times: Option<&Bound<'_, PyAny>>,
         status: Option<&Bound<'_, PyAny>>,
         details: Option<&Bound<'_, PyAny>>,
+        or_append: bool,
     ) -> PyResult<bool> {
         let outcome = convert::outcome(is_legal, execution_times, status, details)?;
-        blocking(py, |interrupt| self.store.complete(&self.core, outcome, interrupt))
+        blocking(py, |interrupt| match or_append {
+            true => self.store.complete_or_append(&self.core, outcome, interrupt),
+            false => self.store.complete(&self.core, outcome, interrupt),
+        })
     }
 
     fn fail(&self, py: Python<'_>, message: &str) -> PyResult<()> {

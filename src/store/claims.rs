@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Store;
 use super::lookup::key_of;
 use crate::claims::{self, Awaited, Claim, Listed, Terms, Until, Wanted};
-use crate::commit::Program;
+use crate::commit::{Program, Row};
 use crate::error::{Error, Result};
 use crate::identity::{key, program, schedule};
 use crate::lock::Interrupt;
@@ -91,6 +91,26 @@ impl Store {
     /// [`Error::ClaimLost`], [`Error::InvalidMeasurement`]: then nothing is written; and those of writing, after which it
     /// may be repeated.
     pub fn complete(&self, claim: &Claim, outcome: Outcome, interrupt: &dyn Interrupt) -> Result<bool> {
+        let row = self.row_of(claim, outcome)?;
+        claim.complete(&self.place, &self.group, interrupt, self.recorder(), row)
+    }
+
+    /// The same, and where somebody else has recorded the pair, or has it now, the measurement becomes a further run.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::complete`], [`Error::ClaimLost`] only where the claim was ended or is not this caller's.
+    pub fn complete_or_append(
+        &self,
+        claim: &Claim,
+        outcome: Outcome,
+        interrupt: &dyn Interrupt,
+    ) -> Result<bool> {
+        let row = self.row_of(claim, outcome)?;
+        claim.complete_or_append(&self.place, &self.group, interrupt, self.recorder(), row)
+    }
+
+    fn row_of(&self, claim: &Claim, outcome: Outcome) -> Result<Row> {
         self.check_open()?;
         self.check_writes()?;
         let program = claim.program();
@@ -100,8 +120,7 @@ impl Store {
             schedule: claim.schedule().to_owned(),
             outcome,
         };
-        let row = self.prepare(&measurement, IfExists::from(claim.replaces()), || Arc::clone(program))?;
-        claim.complete(&self.place, &self.group, interrupt, self.recorder(), row)
+        self.prepare(&measurement, IfExists::from(claim.replaces()), || Arc::clone(program))
     }
 
     /// Ends `claim` with what went wrong, for those who wait.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use super::open::{parent, resolve};
 use super::{Store, between};
 use crate::error::{Error, Result};
-use crate::lock::Interrupt;
+use crate::lock::{Interrupt, lock_path};
 use crate::mutation;
 use crate::storage::export::{self, Format};
-use crate::storage::{backup, connection, journal, verify};
+use crate::storage::{backup, connection, journal, schema, verify};
 use crate::{clock, scratch};
 
 /// What [`Store::export`] made.
@@ -26,7 +26,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] where `target` is the store itself, and those of reading and of files.
+    /// [`Error::InvalidArgument`] where `target` is the store itself or another one that is in use, and those of reading
+    /// and of files.
     pub fn backup(&self, target: Option<&Path>, interrupt: &dyn Interrupt) -> Result<PathBuf> {
         self.backup_if(target, interrupt, |_, _| Ok(()))
     }
@@ -57,6 +58,16 @@ impl Store {
             None => self.default_backup_path(),
         };
         self.refuse_itself(&target, "backup_path")?;
+        let lock = lock_path(&target);
+        // Beside a store it may be this one's: names that differ in their last suffix share a lock.
+        if target.exists() && lock.exists() && lock != self.place.lock_path() {
+            let text = format!(
+                "backup_path is a store that is in use: {} is its lock, and all its records would be gone; choose \
+                 another path, or restore() a backup into that store",
+                lock.display()
+            );
+            return Err(Error::InvalidArgument(text));
+        }
         if journal::is_hot(&target) {
             let text = format!(
                 "backup_path has the journal of another database: {} would be damaged by it; choose another path",
@@ -99,9 +110,17 @@ impl Store {
     ///
     /// It is read from a private copy, so that workers wait for a file copy and not for JSON; the copy lies beside
     /// `target` until the export ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] where `target` is a database, and those of reading and of files.
     pub fn export(&self, target: &Path, format: Format, interrupt: &dyn Interrupt) -> Result<Exported> {
         let path = resolve(target)?;
         self.refuse_itself(&path, "output_path")?;
+        if path.exists() && matches!(schema::file_kind(&path)?, schema::FileKind::Database) {
+            let text = format!("output_path is a database, not an earlier export: {}", path.display());
+            return Err(Error::InvalidArgument(text));
+        }
         let copy = self.copy_aside(parent(&path), interrupt)?;
         let snapshot = connection::open_immutable(copy.path())?;
         let aside = scratch::file_in(parent(&path))?;

@@ -148,10 +148,15 @@ def test_a_directory_that_cannot_be_written_gets_the_checks_that_only_read() -> 
 from tirastore.doctor import examine
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 report = examine(sys.argv[1])
-assert report.safe
+# There is no store, and none can be made.
+assert not report.safe
+assert examine(os.path.join(sys.argv[1], "s.db")).safe is (sys.argv[2] == "there")
 print(report["directory"].seen, report["how it is read"].seen)
 """
-        shown = run_python(code, directory)
+        shown = run_python(code, directory, "missing")
+        old_store(directory / "s.db", [])
+        run_python(code, directory, "there")
+        (directory / "s.db").unlink()
         assert "may not be written" in shown
         assert "validated copies" in shown
         assert contents(directory) == before

@@ -18,7 +18,7 @@ from tirastore.cli.shared import PATH, STORE, Command
     help="One JSON object, or one line for each program; default: by the ending of OUT.",
 )
 def export(path: Path, out: Path, fmt: Literal["json", "jsonl"] | None) -> None:
-    """Write everything in the store PATH to the file OUT."""
+    """Write everything in the store PATH to the file OUT, which is replaced; no database is."""
     with TiraStore(path, read_only=True) as store:
         click.echo(store.export(out, fmt or ("jsonl" if out.suffix == ".jsonl" else "json")))
 
@@ -35,7 +35,12 @@ def export(path: Path, out: Path, fmt: Literal["json", "jsonl"] | None) -> None:
 @click.argument("out", type=PATH, required=False)
 @click.option("--verify", is_flag=True, help="Write no copy that has damage, see tirastore verify.")
 def backup(path: Path, out: Path | None, *, verify: bool) -> None:
-    """Copy one consistent state of the store PATH, by default to a file beside it."""
+    """Copy one consistent state of the store PATH, by default to a file beside it.
+
+    What is at OUT is replaced, unless it is a store with a lock beside it. What a worker has handed
+    over at SIGTERM comes into the store, and into copies of it, when a client that may write opens
+    it.
+    """
     with TiraStore(path, read_only=True) as store:
         click.echo(store.backup(out, verify=verify))
 
@@ -54,11 +59,16 @@ def restore(backup_path: Path, path: Path, *, yes: bool) -> None:
     Workers may go on: they see the restored records from their next call on. A backup with damage
     is refused, see tirastore verify.
     """
+    if path.exists() and path.samefile(backup_path):
+        raise click.ClickException(f"{path} is the backup itself")
     with TiraStore(backup_path, read_only=True) as backup:
         report = backup.verify()
         if not report.ok:
             raise click.ClickException(str(report).partition("\n")[0])
         replacement = backup.count()
+    if not path.exists() and not yes:
+        click.confirm(f"There is no {path}. Make it, of {replacement:,} records?", abort=True)
+        yes = True
     with TiraStore(path, allow_cpu_mismatch=True) as store:
         if not yes:
             click.confirm(

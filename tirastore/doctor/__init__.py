@@ -94,9 +94,12 @@ def _examined(
         *_attempt("clock", surroundings.clock),
     ]
     if base is None:
-        findings.append(
-            note("directory", "may not be written", "What needs files was not checked.")
-        )
+        there = store is not None and store.exists()
+        verdict = note if there else problem
+        advice = "What needs files was not checked."
+        if not there:
+            advice = f"No store can be made here. {advice}"
+        findings.append(verdict("directory", "may not be written", advice))
         return Report(directory, tuple(findings))
     # Stores that are open to original clients are locked by link().
     link_needed = store is not None and store.exists() and lock is not None and not lock.is_dir()

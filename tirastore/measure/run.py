@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shlex
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,6 @@ __all__ = ["compile_c", "compiler", "save_result", "timed_runs"]
 _FLAGS = ("-O3", "-march=native", "-fopenmp", "-lm")
 _LARGEST_DIFFERENCE = 1e-9
 _COMPILE_TIMEOUT_S = 120.0
-_VERSION_TIMEOUT_S = 10.0
 # Threads that wait spinning for long take the processor from those that they wait for, as soon as
 # anybody else uses it too: a millisecond for each parallel loop. Threads that sleep at once cost
 # ten microseconds each time, even on a quiet machine. GNU OpenMP can do both, a little.
@@ -38,7 +36,7 @@ def compiler() -> str:
     Raises
     ------
     MeasurementError
-        There is no C compiler.
+        There is no C compiler, or it does not answer.
 
     Examples
     --------
@@ -46,12 +44,8 @@ def compiler() -> str:
     True
     """
     command = _compiler_command()
-    try:
-        version = _run([*command, "--version"], _VERSION_TIMEOUT_S).strip().partition("\n")[0]
-    except MeasurementError:
-        if shutil.which(command[0]) is None:
-            raise
-        version = ""
+    said = _finished([*command, "--version"], _COMPILE_TIMEOUT_S)
+    version = said.stdout.strip().partition("\n")[0] if said.returncode == 0 else ""
     return " ".join([version or shlex.join(command), *_FLAGS])
 
 
@@ -154,8 +148,17 @@ def _compiler_command() -> list[str]:
 
 
 def _run(command: list[str], timeout_s: float) -> str:
+    done = _finished(command, timeout_s)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        reason = next((line for line in lines if "error" in line), lines[-1] if lines else "")
+        raise MeasurementError(f"{command[0]} failed with status {done.returncode}: {reason}")
+    return done.stdout
+
+
+def _finished(command: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command,
             capture_output=True,
             text=True,
@@ -169,8 +172,3 @@ def _run(command: list[str], timeout_s: float) -> str:
         ) from None
     except subprocess.TimeoutExpired:
         raise MeasurementError(f"{command[0]} was killed after {timeout_s:g} s") from None
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        reason = next((line for line in lines if "error" in line), lines[-1] if lines else "")
-        raise MeasurementError(f"{command[0]} failed with status {done.returncode}: {reason}")
-    return done.stdout
