@@ -1,4 +1,4 @@
-//! The lock-free reader: the token's name, the pages, the same name again.
+//! The lock-free reader: the token's name, the pages, the same name again. The first name may be of the last read.
 
 use crate::state::{Connection, ReaderAt, Start, State};
 use crate::steps::Protocol;
@@ -18,6 +18,9 @@ impl Protocol {
                     None => ReaderAt::Opening { since },
                 }
             }
+            ReaderAt::KnowingName { name } => {
+                ReaderAt::ReadingFirstPage { since: Start { name, promised: state.promised } }
+            }
             ReaderAt::Opening { since } => {
                 // First the name, then the open: filed under the fence number of that name.
                 reader.connection = Some(Connection { database: disk.database, fence: since.name.fence() });
@@ -31,8 +34,10 @@ impl Protocol {
                 if since.name == disk.token {
                     state.promised = state.promised.and(pages[0].records());
                     reader.reads_left -= 1;
+                    ReaderAt::KnowingName { name: since.name }
+                } else {
+                    ReaderAt::TakingName
                 }
-                ReaderAt::TakingName
             }
         };
     }

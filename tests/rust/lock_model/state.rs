@@ -114,10 +114,24 @@ pub struct Reader {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum ReaderAt {
     TakingName,
-    Opening { since: Start },
-    ReadingFirstPage { since: Start },
-    ReadingSecondPage { since: Start, first: Page },
-    TakingNameAgain { since: Start, pages: Pages },
+    /// It begins with the name that its last read was accepted under, however old that is.
+    KnowingName {
+        name: Token,
+    },
+    Opening {
+        since: Start,
+    },
+    ReadingFirstPage {
+        since: Start,
+    },
+    ReadingSecondPage {
+        since: Start,
+        first: Page,
+    },
+    TakingNameAgain {
+        since: Start,
+        pages: Pages,
+    },
 }
 
 /// How things stood when a read began.

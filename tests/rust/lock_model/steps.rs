@@ -70,10 +70,12 @@ impl Model for Protocol {
         let absent = Process { phase: Phase::Served, connection: None, ..waiting };
         let mut processes = [absent; MAX_PROCESSES as usize];
         processes[..usize::from(number)].fill(waiting);
+        let disk = Disk::new();
+        let at = ReaderAt::KnowingName { name: disk.token };
         vec![State {
-            disk: Disk::new(),
+            disk,
             processes,
-            reader: Reader { at: ReaderAt::TakingName, connection, reads_left: reads },
+            reader: Reader { at, connection, reads_left: reads },
             promised: Records::default(),
             takeovers_left: takeovers,
             crashes_left: crashes,
