@@ -11,6 +11,7 @@ __all__ = ["table"]
 
 _LEFT = " style='text-align:left'"
 _ONE_LINE = " style='white-space:nowrap'"
+_CAPTION = " style='text-align:left;white-space:nowrap'"
 
 
 def table(caption: str, rows: Iterable[Sequence[str]], columns: Sequence[str] = ()) -> str:
@@ -45,4 +46,6 @@ def table(caption: str, rows: Iterable[Sequence[str]], columns: Sequence[str] = 
     else:
         lines = [cells("th", row[:1], _LEFT) + cells("td", row[1:], _LEFT) for row in rows]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><caption{_ONE_LINE}>{escape(caption)}</caption>{body}</table>"
+    # A long value of a column far to the right must not make a row high; a text may have lines.
+    style = _ONE_LINE if columns else ""
+    return f"<table{style}><caption{_CAPTION}>{escape(caption)}</caption>{body}</table>"
