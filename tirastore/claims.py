@@ -102,9 +102,10 @@ class Claim:
         Returns
         -------
         bool
-            ``True`` if it is the record now. ``False`` if somebody has recorded the pair meanwhile,
-            who had no claim any more or none at all: the claim has ended, and nothing is written
-            but, with `or_append`, a run; and so where the claim was lost.
+            ``True`` if it was recorded under this claim. ``False`` if somebody has recorded the
+            pair meanwhile, who had no claim any more or none at all: the claim has ended, and
+            nothing is written. With `or_append` also where the claim was lost; then it is a run,
+            or the record where there was none.
 
         Raises
         ------
