@@ -64,9 +64,12 @@ impl Claim {
         or_append: bool,
     ) -> PyResult<bool> {
         let outcome = convert::outcome(is_legal, execution_times, status, details)?;
-        blocking(py, |interrupt| match or_append {
-            true => self.store.complete_or_append(&self.core, outcome, interrupt),
-            false => self.store.complete(&self.core, outcome, interrupt),
+        blocking(py, |interrupt| {
+            if or_append {
+                self.store.complete_or_append(&self.core, outcome, interrupt)
+            } else {
+                self.store.complete(&self.core, outcome, interrupt)
+            }
         })
     }
 
