@@ -175,7 +175,10 @@ def test_a_notebook_shows_the_first_rows(store: TiraStore) -> None:
     rows = [Measurement("<b>", SOURCE, schedule(number), True, [1 / 3]) for number in range(12)]
     store.record_batch(rows)
     text = store.search(columns=["program_name", "min_time", "std_time"])._repr_html_()
-    assert ">12 records, the first 10</caption>" in text
+    caption = (
+        "<caption style='text-align:left;white-space:nowrap'>12 records, the first 10</caption>"
+    )
+    assert text.startswith(f"<table style='white-space:nowrap'>{caption}")
     assert text.count("<tr><td>&lt;b&gt;</td><td>0.333333</td><td></td></tr>") == 10
     assert repr(store.search(columns=["key"])) == "Records(12 records: key)"
 

@@ -131,9 +131,9 @@ def test_a_claim_that_was_lost_costs_a_worker_no_other_and_no_result(worker: Any
     assert worker.store.is_claimed(*lost)
 
 
-@pytest.mark.parametrize("writes_first", [False, True])
+@pytest.mark.parametrize("writes_first", [None, False, True])
 def test_whoever_overtook_one_that_recorded_first_loses_no_result_and_writes_none_twice(
-    worker: Any, monkeypatch: pytest.MonkeyPatch, writes_first: bool
+    worker: Any, monkeypatch: pytest.MonkeyPatch, writes_first: bool | None
 ) -> None:
     pair, _ = worker.left.values()
     overtaken = type(worker)(worker.store, worker.options)
@@ -144,10 +144,11 @@ def test_whoever_overtook_one_that_recorded_first_loses_no_result_and_writes_non
     def resume(_: str) -> None:
         overtaken.record(claim, argparse.Namespace(is_legal=True, execution_times=[2.0]))
         assert worker.store.count() == 1
-        late.append(LateCompletion(monkeypatch, writes_first=writes_first))
+        if writes_first is not None:
+            late.append(LateCompletion(monkeypatch, writes_first=writes_first))
 
     worker.measure(Measures(resume), [overtaker])
-    assert late[0].errors == 1
+    assert [each.errors for each in late] == [1] * (writes_first is not None)
     assert [run.execution_times for run in worker.store.runs(*pair)] == [[2.0], [1.0]]
     assert worker.counts == overtaken.counts == {"measured": 1}
     assert worker.store.claims() == []

@@ -83,6 +83,7 @@ def _examined(
 ) -> Report:
     found = file_system(directory)
     lock = None if store is None else _lock_of(store)
+    is_there = store is not None and store.exists()
     findings = [
         *_attempt("file system", partial(surroundings.file_system, directory, found)),
         *_attempt(
@@ -94,15 +95,15 @@ def _examined(
         *_attempt("clock", surroundings.clock),
     ]
     if base is None:
-        there = store is not None and store.exists()
-        verdict = note if there else problem
-        advice = "What needs files was not checked."
-        if not there:
-            advice = f"No store can be made here. {advice}"
-        findings.append(verdict("directory", "may not be written", advice))
+        unseen = "What needs files was not checked."
+        findings.append(
+            note("directory", "may not be written", unseen)
+            if is_there
+            else problem("directory", "may not be written", f"No store can be made here. {unseen}")
+        )
         return Report(directory, tuple(findings))
     # Stores that are open to original clients are locked by link().
-    link_needed = store is not None and store.exists() and lock is not None and not lock.is_dir()
+    link_needed = is_there and lock is not None and not lock.is_dir()
     findings += _alone(base, link_needed=link_needed)
     if other is not None:
         findings += _two_paths(base, Path(other), found, link_needed=link_needed)
