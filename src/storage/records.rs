@@ -123,17 +123,20 @@ impl RecordOfProgram {
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let is_orphan = row.get_ref(11)? == ValueRef::Null;
         let mut damaged_program_column = None;
-        for (index, name) in [(9, "program_name"), (10, "source_code")] {
-            if !is_orphan && !column::is_text(row, index)? {
+        let mut column = |index: usize, name: &'static str| -> rusqlite::Result<String> {
+            let (text, is_text) = column::read(row, index)?;
+            if !is_orphan && !is_text {
                 damaged_program_column.get_or_insert(name);
             }
-        }
+            Ok(text)
+        };
+        let (program_name, source_code) = (column(9, "program_name")?, column(10, "source_code")?);
         Ok(Self {
             record: Record::from_row(row)?,
             is_orphan,
             damaged_program_column,
-            program_name: column::text(row, 9)?,
-            source_code: column::text(row, 10)?,
+            program_name,
+            source_code,
         })
     }
 
